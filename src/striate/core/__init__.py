@@ -1,0 +1,1 @@
+"""What everything stands on: errors, registry, signatures, contracts, runtime, storage. Nothing here imports torch."""

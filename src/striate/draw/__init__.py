@@ -1,0 +1,1 @@
+"""Figures, palettes, pieces of HTML: the only place that imports matplotlib."""

@@ -1,0 +1,1 @@
+"""What torch.nn lacks, one file a layer."""

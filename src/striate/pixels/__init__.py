@@ -1,0 +1,1 @@
+"""One picture: decoded right, and turned into a model's input."""
