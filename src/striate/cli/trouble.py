@@ -1,0 +1,48 @@
+"""Errors as a person reads them: one message on stderr, what to do last, no traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from striate.core.errors import nearest
+
+TRACE = "Add --debug to the command (or set STRIATE_DEBUG=1) to see where it happened."
+
+
+def tell(text: str, *, kind: str = "error") -> None:
+    """Print `kind: text` on stderr, the kind in colour on a terminal; long texts wrap at words."""
+    from rich.text import Text
+
+    from striate.cli.output import console
+
+    out = console(sys.stderr)
+    message = Text(f"{kind}: ", style="bold red" if kind == "error" else "bold yellow")
+    message.append(text, style="not bold default")
+    out.print(message, soft_wrap=not out.is_terminal)
+
+
+def tell_bug(error: BaseException) -> None:
+    """Tell of an exception nobody foresaw, in one line, and how to see its traceback."""
+    detail = " ".join(str(error).split()) or "no further text"
+    tell(f"{type(error).__name__}: {detail}. striate did not expect this. {TRACE}")
+
+
+def usage_text(error: click.UsageError) -> str:
+    """Return click's complaint in striate's words: what came, the nearest valid name, where help is."""
+    ctx = error.ctx
+    where = ctx.command_path if ctx else "striate"
+    see = f"See: {where} --help"
+    if isinstance(error, click.NoSuchOption):
+        known = [name for p in ctx.command.get_params(ctx) for name in (*p.opts, *p.secondary_opts) if name.startswith("--")] if ctx else []
+        close = nearest(error.option_name, known)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        return f"{where} has no option {error.option_name}.{hint} {see}"
+    if isinstance(error, click.BadOptionUsage):
+        return f"{where}: {error.option_name} needs a value. {see}"
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        name = error.param.metavar or error.param.opts[0]
+        return f"{where} needs {name}. {see}"
+    text = error.format_message().rstrip(".")
+    return f"{where}: {text[:1].lower()}{text[1:]}. {see}"
