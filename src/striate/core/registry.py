@@ -50,7 +50,7 @@ class Registry:
             entry = self.entries.get(name)
             if entry is not None and (entry.module, entry.attribute) != (thing.__module__, thing.__name__):
                 raise ArgumentError(f"{self.kind} {name!r} is defined in {thing.__module__} and in {entry.module}; rename one")
-            thing.__dict__["registered"] = {"name": name, "help": help, "facts": facts}
+            setattr(thing, "registered", {"name": name, "help": help, "facts": facts})  # noqa: B010 - a class has no writable __dict__
             self._live[name] = thing
             return thing
 
