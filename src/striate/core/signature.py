@@ -114,10 +114,8 @@ class Signature:
         """Read the signature of a live function or class (its annotations must be strings, as under `from __future__ import annotations`)."""
         found = []
         for name, parameter in inspect.signature(function).parameters.items():
-            annotation = parameter.annotation
-            spelled = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-            keyword = parameter.kind is inspect.Parameter.KEYWORD_ONLY
-            found.append(Parameter(name, "Any" if annotation is inspect.Parameter.empty else spelled, parameter.default, keyword))
+            spelled = "Any" if parameter.annotation is inspect.Parameter.empty else annotation_of(parameter.annotation)
+            found.append(Parameter(name, spelled, parameter.default, parameter.kind is inspect.Parameter.KEYWORD_ONLY))
         return cls(tuple(p for p in found if p.name not in ("self", "cls")))
 
     @classmethod
@@ -128,7 +126,7 @@ class Signature:
             default = field.default
             if default is dataclasses.MISSING:
                 default = REQUIRED if field.default_factory is dataclasses.MISSING else field.default_factory()
-            found.append(Parameter(field.name, str(field.type), default))
+            found.append(Parameter(field.name, annotation_of(field.type), default))
         return cls(tuple(found))
 
 

@@ -118,6 +118,7 @@ def download(url: str, target: Path, *, checksum: str, progress: Callable[[int, 
 
     `progress(done, total)` is told bytes. Raises `StorageError` that names the address, what went wrong and where to put the file by hand.
     """
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -143,10 +144,11 @@ def download(url: str, target: Path, *, checksum: str, progress: Callable[[int, 
                         done += len(block)
                         if progress:
                             progress(done, total)
+            _whole(done, total)
         except urllib.error.HTTPError as error:
             if error.code != 416:  # 416: the partial file is already whole
                 raise StorageError(f"{url}: the server answered {error.code} {error.reason}. {by_hand}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise StorageError(f"{url}: cannot be reached ({error}). What came so far is kept and resumed. {by_hand}") from None
         found = file_digest(partial, algorithm)
         if found != wanted:
@@ -154,6 +156,12 @@ def download(url: str, target: Path, *, checksum: str, progress: Callable[[int, 
             raise StorageError(f"{url}: {algorithm} is {found}, expected {wanted}; the file was discarded. Try again, or: {by_hand}")
         partial.replace(target)
     return target
+
+
+def _whole(done: int, total: int | None) -> None:
+    """Raise when a reply ended early: reading in blocks does not."""
+    if total is not None and done < total:
+        raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
 
 
 def _umask() -> int:

@@ -1,0 +1,67 @@
+"""What the whole suite shares: an own cache, skips with a reason, and a guard that the tests of the real sets really ran."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+DATA_OUTCOMES = pytest.StashKey[Counter]()
+
+
+def pytest_configure(config):
+    config.stash[DATA_OUTCOMES] = Counter()
+    folder = os.environ.get("STRIATE_DATA")
+    if folder and not Path(folder).is_dir():
+        raise pytest.UsageError(f"STRIATE_DATA is {folder!r}, which is no folder; unset it or point it at the real sets")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("data") and not os.environ.get("STRIATE_DATA"):
+        pytest.skip("STRIATE_DATA is not set: no real data sets here")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no accelerator here")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Keep every test, and every process a test starts, away from the user's cache."""
+    before = os.environ.get("STRIATE_CACHE")
+    os.environ["STRIATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["STRIATE_CACHE"]
+    else:
+        os.environ["STRIATE_CACHE"] = before
+
+
+class DataGuard:
+    """With STRIATE_DATA set, a session that chose tests of the real sets but skipped all of them has failed."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def pytest_runtest_logreport(self, report):
+        if "data" in report.keywords and (report.when == "call" or report.outcome == "skipped"):
+            self.config.stash[DATA_OUTCOMES][report.outcome] += 1
+
+    def pytest_sessionfinish(self, session):
+        outcomes = self.config.stash[DATA_OUTCOMES]
+        if os.environ.get("STRIATE_DATA") and outcomes["skipped"] and not outcomes["passed"] and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        outcomes = self.config.stash[DATA_OUTCOMES]
+        if outcomes:
+            terminalreporter.line("tests of the real sets: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(DataGuard(session.config), "striate-data-guard")
