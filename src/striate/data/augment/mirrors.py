@@ -1,0 +1,45 @@
+"""Mirror: left and right exchanged, by a coin or alternating from epoch to epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from striate.core.errors import ArgumentError
+from striate.data.augment.base import Augmentation
+from striate.data.registry import augmentation
+
+if TYPE_CHECKING:
+    from striate.data.augment.base import Draw
+
+
+class Mirror(Augmentation):
+    """Exchanges left and right with probability `chance`, or, alternating, by a fixed coin per sample in epoch 0 and then every other epoch."""
+
+    places = True
+
+    def __init__(self, chance: float, *, alternate: bool) -> None:
+        if not 0 <= chance <= 1:
+            raise ArgumentError(f"augment: mirror's chance is {chance}; expected a share from 0 to 1")
+        self.chance, self.alternate = chance, alternate
+
+    def __call__(self, x: Tensor, draw: Draw) -> Tensor:
+        """Return the pictures, some mirrored; same shape and type."""
+        if self.alternate:
+            flip = draw.sample_coins() ^ bool(draw.epoch % 2)
+        else:
+            flip = draw.coins(self.chance)
+        pixels = x.permute(0, 2, 3, 1)
+        mirrored = flip.nonzero()[:, 0]
+        kept = (~flip).nonzero()[:, 0]
+        out = pixels.new_empty(pixels.shape)
+        out[kept] = pixels.index_select(0, kept)
+        out[mirrored] = pixels.index_select(0, mirrored).flip(2)
+        return out.permute(0, 3, 1, 2)
+
+
+@augmentation("mirror", help="exchange left and right")
+def mirror(chance: float = 0.5, *, alternate: bool = False) -> Mirror:
+    """Return the mirror; with `alternate` each sample is seen both ways in every two epochs (airbench, Jordan 2024)."""
+    return Mirror(chance, alternate=alternate)

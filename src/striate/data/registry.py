@@ -1,0 +1,64 @@
+"""The registries of data sources and of augmentations, and how an augmentation is written as text: `crop(4)`, `mirror`."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from striate.core.errors import ArgumentError
+from striate.core.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from striate.data.augment.base import Augmentation
+
+sources = Registry("source", package="striate.data.sources")
+source = sources.register
+
+augmentations = Registry("augmentation", package="striate.data.augment")
+augmentation = augmentations.register
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Read `crop(2, mode='reflect')` into a name and its checked arguments, without importing anything.
+
+    Raises `UnknownNameError` with the nearest names, `ArgumentError` for anything that is not a literal call.
+    """
+    form = f"augment: cannot read {spec!r}; write a name with literal arguments, such as mirror, crop(4) or crop(2, mode='reflect')"
+    try:
+        tree = ast.parse(spec.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        raise ArgumentError(form) from None
+    name_node = tree.func if isinstance(tree, ast.Call) else tree
+    if not isinstance(name_node, (ast.Name, ast.BinOp)):
+        raise ArgumentError(form)
+    name = ast.unparse(name_node).replace(" ", "")
+    signature = augmentations.entry(name.replace("-", "_")).signature
+    if not isinstance(tree, ast.Call):
+        return name.replace("-", "_"), {}
+    try:
+        positional = [ast.literal_eval(argument) for argument in tree.args]
+        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in tree.keywords}
+    except ValueError:
+        raise ArgumentError(form) from None
+    takers = [parameter for parameter in signature.parameters if not parameter.keyword_only]
+    if len(positional) > len(takers):
+        raise ArgumentError(f"augment: {spec!r} gives {len(positional)} arguments in a row, {name} takes {len(takers)} ({', '.join(signature.names)})")
+    values = {parameter.name: value for parameter, value in zip(takers, positional, strict=False)}
+    twice = values.keys() & keywords.keys()
+    if twice:
+        raise ArgumentError(f"augment: {spec!r} gives {sorted(twice)[0]} twice")
+    try:
+        return name.replace("-", "_"), signature.check({**values, **keywords})
+    except ArgumentError as error:
+        raise type(error)(f"augment {spec!r}: {error}") from None
+
+
+def build(specs: Iterable[str]) -> tuple[Augmentation, ...]:
+    """Turn specs such as `("crop(4)", "mirror")` into augmentations, in order."""
+    built = []
+    for spec in specs:
+        name, values = parse_spec(spec)
+        built.append(augmentations.get(name)(**values))
+    return tuple(built)
