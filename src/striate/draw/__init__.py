@@ -1,1 +1,7 @@
-"""Figures, palettes, pieces of HTML: the only place that imports matplotlib."""
+"""Figures, palettes, pieces of HTML: the only place that imports matplotlib, and only inside functions."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,14 @@
+from . import html as html
+from . import palette as palette
+from .canvas import Figure as Figure
+from .charts import bars as bars
+from .charts import curves as curves
+from .charts import histogram as histogram
+from .charts import scatter as scatter
+from .images import grid as grid
+from .images import maps as maps
+from .matrices import confusion as confusion
+from .matrices import reliability as reliability
+from .numbers import count as count
+from .numbers import percent as percent
+from .numbers import short as short
