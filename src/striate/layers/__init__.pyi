@@ -1,0 +1,9 @@
+from .add import Add as Add
+from .batch_shift import BatchShift as BatchShift
+from .concat import Concat as Concat
+from .pad_shortcut import PadShortcut as PadShortcut
+from .partial_conv import PartialConv2d as PartialConv2d
+from .scale import Scale as Scale
+from .scaled_tanh import ScaledTanh as ScaledTanh
+from .subsampling import Subsampling as Subsampling
+from .whitening import WhitenedConv2d as WhitenedConv2d

@@ -1,0 +1,91 @@
+"""Build a network by name for any input and number of classes, and ask what is known about it."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.core.contracts import Card, ModelSpec
+from striate.core.errors import ArgumentError, unknown_name
+from striate.core.signature import Signature
+from striate.zoo.registry import Shape, architectures, cards
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def build(
+    name: str,
+    *,
+    classes: int | Sequence[str],
+    input: Sequence[int],  # noqa: A002 - the field's word, and the spec's
+    weights: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Build the architecture `name`, freshly initialised from torch's random state, or with `weights` from a file.
+
+    `classes` is a number or the class names; `input` is one sample's shape, C H W; `options` are the factory's own keywords
+    (`names` lists architectures, `striate models NAME` their options).
+    Raises `UnknownNameError` for an unknown name or option, `ArgumentError` for an input too small or an option out of range,
+    `StorageError` for weights that do not fit.
+    """
+    entry = architectures.entry(name)
+    allowed = Signature(tuple(p for p in entry.signature.parameters if p.keyword_only))
+    given = _checked_options(name, allowed, options or {})
+    defaults = {p.name: p.default for p in allowed.parameters}
+    shape = _shape(name, input, entry.facts["smallest"])
+    spec = ModelSpec(name, _class_count(classes), shape, defaults | given)
+    model: nn.Module = architectures.get(name)(spec.classes, shape, **spec.options)
+    object.__setattr__(model, "spec", spec)
+    if weights is not None:
+        from striate.zoo.weights import load_weights
+
+        load_weights(model, weights)
+    return model
+
+
+def names(pattern: str = "*") -> tuple[str, ...]:
+    """Return the architectures' names that match a shell pattern such as `resnet*`, alphabetical; nothing is imported."""
+    return tuple(name for name in architectures.names() if fnmatch.fnmatchcase(name, pattern))
+
+
+def card(name: str) -> Card:
+    """Return what is known about an architecture: paper, recipe, cut points, layer groups, deviations. Raises `UnknownNameError`."""
+    architectures.get(name)
+    return cards[name]
+
+
+def spec_of(model: nn.Module) -> ModelSpec | None:
+    """Return how `build` made this network, or None for a network from elsewhere."""
+    spec = getattr(model, "spec", None)
+    return spec if isinstance(spec, ModelSpec) else None
+
+
+def _checked_options(name: str, allowed: Signature, options: Mapping[str, Any]) -> dict[str, Any]:
+    for option in options:
+        if option.replace("-", "_") not in allowed.names:
+            raise unknown_name(f"option of {name}", option, allowed.names)
+    return allowed.check(options)
+
+
+def _class_count(classes: int | Sequence[str]) -> int:
+    if isinstance(classes, str) or not isinstance(classes, (int, Sequence)) or isinstance(classes, bool):
+        raise ArgumentError(f"classes: got {classes!r}, expected a number or a list of class names")
+    count = classes if isinstance(classes, int) else len(classes)
+    if count < 1:
+        raise ArgumentError(f"classes: got {classes!r}, expected at least one class")
+    return count
+
+
+def _shape(name: str, given: Sequence[int], smallest: int) -> Shape:
+    if len(given) != 3 or not all(isinstance(n, int) and n >= 1 for n in given):
+        raise ArgumentError(f"input: got {given!r}, expected (channels, height, width), for example (3, 224, 224)")
+    channels, height, width = given
+    if min(height, width) < smallest:
+        raise ArgumentError(
+            f"input: {height}x{width} is too small for {name}; the smallest size that fits is {smallest}x{smallest}. "
+            f"Enlarge the pictures, or choose a network for smaller ones"
+        )
+    return channels, height, width
