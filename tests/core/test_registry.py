@@ -113,10 +113,7 @@ def test_every_registry_of_striate_says_what_importing_gives():
             for entry in registry:
                 thing = registry.get(entry.name)
                 assert thing.registered == {"name": entry.name, "help": entry.help, "facts": entry.facts}, entry
-                if isinstance(thing, type) and "__init__" not in vars(thing):
-                    live = Signature(())
-                else:
-                    live = Signature.of_callable(thing)
+                live = Signature(()) if isinstance(thing, type) and "__init__" not in vars(thing) else Signature.of_callable(thing)
                 assert live.names == entry.signature.names, entry
                 assert [p.default for p in live.parameters] == [p.default for p in entry.signature.parameters], entry
                 assert entry.help.strip() == entry.help
