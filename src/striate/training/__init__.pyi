@@ -1,0 +1,10 @@
+from striate.training import figures as figures
+from striate.training import recipes as recipes
+from striate.training.ensembles import ensemble as ensemble
+from striate.training.evaluation import Evaluation as Evaluation
+from striate.training.evaluation import evaluate as evaluate
+from striate.training.finder import find_batch as find_batch
+from striate.training.finder import find_rate as find_rate
+from striate.training.run import Run as Run
+from striate.training.session import resume as resume
+from striate.training.session import train as train

@@ -1,0 +1,141 @@
+"""Evaluation: a network over a whole split, once, with test-time views; figures and class shares come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from striate.core.contracts import Batch, Data, Split, Task
+from striate.core.errors import ArgumentError, DataError
+from striate.core.runtime import Settings, settings
+
+Views = Literal["one", "mirror", "six"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network makes of a split.
+
+    `figures` are means over the samples (`n`, `loss`, `error`, `top5_error` as shares of 1), `shares` N K float32 (softmax), `targets` N int64 or
+    None, `index` N int64 positions in the split.
+    """
+
+    split: str
+    figures: dict[str, float]
+    shares: np.ndarray
+    targets: np.ndarray | None
+    index: np.ndarray
+
+    def __str__(self) -> str:
+        """One line: split, count and figures in percent."""
+        parts = [f"{name} {value:.4f}" if name == "loss" else f"{name} {value:.2%}" for name, value in self.figures.items() if name != "n"]
+        return f"{self.split}: {', '.join(parts)} over {int(self.figures['n']):,} samples"
+
+    def save(self, path: Path) -> None:
+        """Write shares, targets and index as `.npz`, atomically."""
+        from striate.core.storage import atomic
+
+        arrays = {"shares": self.shares, "index": self.index} | ({} if self.targets is None else {"targets": self.targets})
+        with atomic(path) as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def logits_of(model: nn.Module, x: Tensor, views: Views = "one") -> Any:
+    """Return the model's output for `x` N C H W, averaged over the views.
+
+    `mirror`: the picture and its mirror image, half each. `six`: that, and both again shifted by one pixel up-left and down-right (reflected at
+    the border), the shifted four weighing as much as the first two (the airbench scripts' choice).
+    """
+    if views == "one" or x.dim() != 4:
+        return model(x)
+    both = 0.5 * _main(model(x)) + 0.5 * _main(model(x.flip(-1)))
+    if views == "mirror":
+        return both
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (1, 1, 1, 1), "reflect")
+    shifted = [padded[..., top : top + height, left : left + width] for top, left in ((0, 0), (2, 2))]
+    four = torch.stack([0.5 * _main(model(s)) + 0.5 * _main(model(s.flip(-1))) for s in shifted]).mean(0)
+    return 0.5 * both + 0.5 * four
+
+
+def _main(output: Any) -> Tensor:
+    logits = output[0] if isinstance(output, tuple) else output
+    if not isinstance(logits, Tensor):
+        raise ArgumentError(f"views: the network returns {type(output).__name__}; test-time views need logits, use views='one'")
+    return logits
+
+
+def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views: Views = "one", batch: int = 500) -> Evaluation:
+    """Evaluate `model` (left in the mode it was in) over every sample of `split`, in order."""
+    was_training = model.training
+    model.eval()
+    sums: dict[str, float] = {}
+    kept: list[tuple[Tensor, Tensor | None, Tensor]] = []
+    try:
+        with torch.no_grad():
+            for part in split.batches(batch, epoch=0, seed=0):
+                output = _forward(model, part, use, views)
+                if part.y is not None:
+                    for name, value in task.metrics(output, part).items():
+                        sums[name] = sums.get(name, 0.0) + float(value.double().sum())
+                kept.append((task.decode(output).cpu(), None if part.y is None else part.y.cpu(), part.index))
+    finally:
+        model.train(was_training)
+    if not kept:
+        raise DataError(f"split {split.name!r} is empty, so there is nothing to evaluate")
+    index = torch.cat([k[2] for k in kept]).numpy()
+    targets = None if kept[0][1] is None else torch.cat([k[1] for k in kept if k[1] is not None]).numpy()
+    figures = {"n": float(len(index))} | {name: value / len(index) for name, value in sums.items()}
+    return Evaluation(split.name, figures, torch.cat([k[0] for k in kept]).numpy(), targets, index)
+
+
+def _forward(model: nn.Module, batch: Batch, use: Settings, views: Views) -> Any:
+    x = batch.x.to(memory_format=torch.channels_last) if use.channels_last and batch.x.dim() == 4 else batch.x
+    with torch.autocast(use.device.partition(":")[0], dtype=torch.bfloat16, enabled=use.precision == "bf16"):
+        return logits_of(model, x, views)
+
+
+def evaluate(
+    model: Any,
+    data: Data | str | Path,
+    *,
+    split: str = "test",
+    views: Views = "one",
+    batch: int = 500,
+    task: Task | None = None,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+) -> Evaluation:
+    """Return the figures of a run or any `nn.Module` on one split of `data`.
+
+    `model` is a `Run` (its own preprocessing is used) or a network that takes `data`'s batches as they are. Raises `DataError` where the classes of
+    run and data differ, `UnknownNameError` for a split that does not exist.
+    """
+    from striate.data import load
+    from striate.training.run import Run
+    from striate.training.tasks import Classify
+
+    opened = load(data)
+    use = settings(device, precision)
+    if isinstance(model, Run):
+        if model.classes != opened.classes:
+            raise DataError(f"the run knows the classes {_few(model.classes)}, the data has {_few(opened.classes)}; they must be the same, in order")
+        opened = opened.with_preprocess(model.preprocess)
+        network, chosen = model.model, task or model.task
+    else:
+        network, chosen = model, task or Classify()
+    network = network.to(use.device)
+    if use.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return run_over(network, opened.prepared(device=use.device).split(split), chosen, use, views=views, batch=batch)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:6]) + (f" … ({len(names)})" if len(names) > 6 else "")

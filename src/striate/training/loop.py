@@ -1,0 +1,187 @@
+"""The loop: reads top to bottom, serves any task, and can be stopped and resumed at any step without changing a bit."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from striate.core.contracts import Batch, Data, Progress, Recipe, Task
+from striate.core.errors import ArgumentError, Interrupted
+from striate.core.runtime import Settings, derived_seed
+from striate.core.tensors import save_tensors
+from striate.training import checkpoint
+from striate.training.averaging import Average
+from striate.training.checkpoint import BEST, Position
+from striate.training.evaluation import run_over
+from striate.training.optimisers import Optimiser
+from striate.training.run import Run
+from striate.training.schedules import Plateau, rate_share
+from striate.training.trouble import Interruption, check_loss, explain_divergence, out_of_memory
+
+STEP_SEED = 1
+"""Keeps the random numbers of steps (dropout, drop-path) apart from those of shuffling and augmentation."""
+
+
+@dataclass
+class Training:
+    """Everything one training needs, resolved: the loop asks nobody else."""
+
+    run: Run
+    model: nn.Module
+    data: Data
+    task: Task
+    recipe: Recipe
+    seed: int
+    use: Settings
+    progress: Progress
+    save_seconds: float = 30.0
+    compiled: Callable[..., Any] | None = None
+    """What is called in the training step instead of the model, where compiling pays."""
+
+    def __post_init__(self) -> None:
+        self.split = self.data.split("train", training=True)
+        if not self.split.length:
+            raise ArgumentError("data: the train split is empty or a stream of unknown length; training needs to know how long an epoch is")
+        self.steps_an_epoch = -(-self.split.length // self.recipe.batch)
+        self.steps = max(1, round(self.recipe.epochs * self.steps_an_epoch))
+        self.optimiser = Optimiser(self.model, self.recipe)
+        self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
+        self.plateau = Plateau(self.recipe.patience, self.recipe.divide)
+        self.position = Position()
+        self.has_validation = "val" in self.data.splits
+        self._judge = copy.deepcopy(self.model) if self.recipe.average != "none" else self.model
+
+    def averaged(self) -> nn.Module:
+        """Return the network with the averaged weights: a copy kept for the purpose, or the model itself where nothing is averaged."""
+        if self._judge is not self.model:
+            self._judge.load_state_dict(self.average.state_dict(self.model))
+        return self._judge
+
+
+def fit(t: Training) -> None:
+    """Train from `t.position` to the end, saving on the way.
+
+    Raises `Interrupted` after Ctrl-C or a termination signal (everything is saved), `DivergenceError` when the loss stops being a number,
+    `MemoryLimitError` when the device is full.
+    """
+    where, model = t.position, t.compiled or t.model
+    t.progress.started(_title(t), epochs=t.recipe.epochs, steps=t.steps, start=where.step)
+    saved_at = began = time.perf_counter()
+    wall_before = where.wall
+    with Interruption() as interruption, out_of_memory(t.recipe.batch, t.use.device):
+        while where.step < t.steps:
+            epoch, start = divmod(where.step, t.steps_an_epoch)
+            t.model.train()
+            clock = time.perf_counter()
+            for batch in t.split.batches(t.recipe.batch, epoch=epoch, seed=t.seed, start=start):
+                share = where.step / t.steps
+                t.optimiser.set_rate(rate_share(t.recipe, share) * t.plateau.factor)
+                torch.manual_seed(derived_seed(t.seed, STEP_SEED, where.step))
+
+                output, loss = _forward(t, model, batch)
+                loss.backward()  # type: ignore[no-untyped-call]
+                if not check_loss(loss, where):
+                    raise explain_divergence(t.model, batch, loss, where, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
+                if t.recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(t.model.parameters(), t.recipe.clip)
+                t.optimiser.step()
+                where.step += 1
+                t.average.saw(where.step)
+
+                _count(where, t.task.metrics(output, batch), len(batch))
+                t.progress.stepped(where.step, samples=len(batch), loss=loss.detach())
+                due = time.perf_counter() - saved_at > t.save_seconds
+                if due or interruption.asked or where.step >= t.steps:
+                    _tick(where, clock, began, wall_before)
+                    clock = time.perf_counter()
+                    if where.step % t.steps_an_epoch and where.step < t.steps:
+                        _save(t)
+                        saved_at = time.perf_counter()
+                        clock = saved_at
+                        if interruption.asked:
+                            raise Interrupted(_stopped(t))
+                if where.step >= t.steps:
+                    break
+
+            _tick(where, clock, began, wall_before)
+            ended = _end_epoch(t, epoch)
+            _save(t)
+            saved_at = time.perf_counter()
+            if ended:
+                break
+            if interruption.asked and where.step < t.steps:
+                raise Interrupted(_stopped(t))
+
+
+def _forward(t: Training, model: Callable[..., Any], batch: Batch) -> tuple[Any, Tensor]:
+    x = batch.x.to(memory_format=torch.channels_last) if t.use.channels_last and batch.x.dim() == 4 else batch.x
+    with torch.autocast(t.use.device.partition(":")[0], dtype=torch.bfloat16, enabled=t.use.precision == "bf16"):
+        output = model(x)
+    return output, t.task.loss(output, batch)
+
+
+def _count(where: Position, figures: dict[str, Tensor], count: int) -> None:
+    where.sums["n"] = where.sums.get("n", 0) + count
+    for name, value in figures.items():
+        where.sums[name] = where.sums.get(name, 0.0) + float(value.double().sum())
+
+
+def _tick(where: Position, clock: float, began: float, wall_before: float) -> None:
+    now = time.perf_counter()
+    where.seconds += now - clock
+    where.epoch_seconds += now - clock
+    where.wall = wall_before + now - began
+
+
+def _end_epoch(t: Training, epoch: int) -> bool:
+    """Write the epoch's row, judge it on the validation part, keep the best; returns whether training ends early."""
+    where = t.position
+    count = where.sums.pop("n")
+    row: dict[str, Any] = {
+        "epoch": epoch + 1,
+        "step": where.step,
+        "seconds": round(where.seconds, 3),
+        "rate": round(count / max(where.epoch_seconds, 1e-9), 1),
+        "lr": t.optimiser.rate,
+    }
+    row |= {f"train/{name}": value / count for name, value in where.sums.items()}
+    where.sums, where.epoch_seconds = {}, 0.0
+    watched = row[f"train/{t.task.watch}"]
+    if t.has_validation:
+        figures = run_over(t.averaged(), t.data.split("val"), t.task, t.use).figures
+        row |= {f"val/{name}": value for name, value in figures.items() if name != "n"}
+        watched = figures[t.task.watch]
+        if where.best is None or watched < where.best:
+            where.best, where.best_epoch = watched, epoch + 1
+            save_tensors(t.run.folder / BEST, t.averaged().state_dict())
+    if t.recipe.schedule == "plateau" and t.plateau.saw(watched):
+        t.progress.note(f"no progress for {t.recipe.patience} epochs: the rate is divided by {t.recipe.divide:g}")
+    t.run.add_row(row)
+    where.rows += 1
+    t.progress.epoch_ended(row)
+    patience = t.recipe.early_stop
+    if patience is not None and where.best_epoch is not None and epoch + 1 - where.best_epoch >= patience:
+        t.progress.note(f"ended early: no progress on the validation part for {patience} epochs; the best was epoch {where.best_epoch}")
+        return True
+    return False
+
+
+def _save(t: Training) -> None:
+    """Save the checkpoint, unless a weight is not a number: then the last good one stays."""
+    if checkpoint.all_finite(t.model):
+        checkpoint.save(t.run.folder, t.model, t.average, t.optimiser, t.plateau, t.position)
+
+
+def _title(t: Training) -> str:
+    return f"{t.run.facts['model']['name']} on {t.data.name}"
+
+
+def _stopped(t: Training) -> str:
+    done = t.position.step / t.steps_an_epoch
+    return f"stopped after {done:.2f} of {t.recipe.epochs:g} epochs; everything is saved in {t.run.folder}. Go on: striate resume {t.run.folder}"

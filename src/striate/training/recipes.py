@@ -1,0 +1,181 @@
+"""Named recipes, as data. Which one fits a network and a data set by default is a table here, not a guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from striate.core.contracts import Recipe
+from striate.core.errors import ArgumentError, unknown_name
+from striate.core.storage import read_json
+
+
+@dataclass(frozen=True)
+class Named:
+    """One recipe, what it is for, and the networks and data sets (shell patterns) that get it by default."""
+
+    recipe: Recipe
+    help: str
+    models: str = ""
+    data: str = ""
+
+
+_ALL = (
+    Named(
+        Recipe(
+            name="digits", epochs=40, batch=64, lr=8e-3, weight_decay=0.01, augment=("shift(1)",), smoothing=0.05, average="ema", average_decay=0.98
+        ),
+        "scikit-learn's 8x8 digits in a few seconds",
+        "*",
+        "digits",
+    ),
+    Named(
+        Recipe(
+            name="mnist-quick",
+            epochs=6,
+            batch=256,
+            lr=6e-3,
+            weight_decay=0.02,
+            augment=("shift(2)",),
+            smoothing=0.05,
+            average="ema",
+            average_decay=0.99,
+        ),
+        "MNIST and its kin with a small net, within seconds on two cores",
+        "*",
+        "*mnist*",
+    ),
+    Named(
+        Recipe(
+            name="cifar-sprint",
+            epochs=8,
+            batch=1000,
+            optimiser="muon",
+            lr=0.24,
+            momentum=0.6,
+            weight_decay=0.004,
+            options={"head_lr": 670.0, "bias_lr": 53.0},
+            schedule="linear",
+            augment=("crop(2, mode='reflect')", "mirror(alternate=True)"),
+            smoothing=0.2,
+            views="six",
+            init="whiten-first",
+        ),
+        "CIFAR-10 to 94 % in minutes on two cores, with sprint32",
+        "sprint32",
+        "*",
+    ),
+    Named(
+        Recipe(
+            name="cifar-classic",
+            epochs=164,
+            batch=128,
+            optimiser="sgd",
+            lr=0.1,
+            momentum=0.9,
+            weight_decay=1e-4,
+            schedule="steps",
+            milestones=(0.5, 0.75),
+            augment=("crop(4)", "mirror"),
+        ),
+        "the residual paper's CIFAR recipe: 64,000 steps, rate divided by 10 at half and three quarters (He et al. 2016)",
+    ),
+    Named(
+        Recipe(
+            name="cifar-modern",
+            epochs=16,
+            batch=256,
+            optimiser="sgd",
+            lr=0.4,
+            momentum=0.9,
+            weight_decay=5e-4,
+            options={"nesterov": True, "decay_norms": False},
+            schedule="linear",
+            warmup=0.2,
+            augment=("crop(4, mode='reflect')", "mirror(alternate=True)"),
+            smoothing=0.1,
+            average="ema",
+            average_decay=0.995,
+            views="mirror",
+        ),
+        "residual nets on 32x32 pictures in a tenth of the classic length",
+        "*",
+        "cifar*",
+    ),
+    Named(
+        Recipe(
+            name="imagenet-classic",
+            epochs=90,
+            batch=256,
+            optimiser="sgd",
+            lr=0.1,
+            momentum=0.9,
+            weight_decay=1e-4,
+            schedule="steps",
+            milestones=(1 / 3, 2 / 3),
+            augment=("resized_crop", "mirror"),
+        ),
+        "the residual paper's ImageNet recipe (He et al. 2016)",
+    ),
+    Named(
+        Recipe(
+            name="pictures",
+            epochs=30,
+            batch=32,
+            lr=2e-3,
+            weight_decay=0.05,
+            warmup=0.15,
+            augment=("resized_crop(scale=(0.35, 1.0))", "mirror"),
+            smoothing=0.1,
+            average="ema",
+            average_decay=0.995,
+            clip=1.0,
+        ),
+        "a folder of one's own pictures, from scratch",
+        "*",
+        "*",
+    ),
+)
+_BY_NAME = {named.recipe.name: named for named in _ALL}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all recipes, alphabetical."""
+    return tuple(sorted(_BY_NAME))
+
+
+def help_of(name: str) -> str:
+    """Return one line on what the recipe is for; raises `UnknownNameError`."""
+    if name not in _BY_NAME:
+        raise unknown_name("recipe", name, _BY_NAME)
+    return _BY_NAME[name].help
+
+
+def get(name: str | Path | Recipe) -> Recipe:
+    """Return a recipe by its name, from a `.json` file of its fields, or as it is; raises `UnknownNameError` or `ArgumentError`."""
+    if isinstance(name, Recipe):
+        return name
+    if str(name).endswith(".json"):
+        values = read_json(name)
+        if not isinstance(values, dict):
+            raise ArgumentError(f"{name}: expected a JSON object of recipe fields, got {type(values).__name__}")
+        return Recipe.from_json(values)
+    if str(name) not in _BY_NAME:
+        raise unknown_name("recipe", str(name), _BY_NAME)
+    return _BY_NAME[str(name)].recipe
+
+
+def default(model: str, data: str) -> Recipe:
+    """Return the recipe that a network and a data set of these names get when none is asked for."""
+    return next(named.recipe for named in _ALL if named.models and fnmatch(model, named.models) and fnmatch(data, named.data))
+
+
+def default_model(data: str, shape: tuple[int, ...]) -> str:
+    """Return the network that data of this name and shape (C, H, W) get when none is asked for."""
+    if data == "digits":
+        return "lenet5"
+    size = min(shape[1:]) if len(shape) == 3 else 0
+    if size <= 28:
+        return "lenet5"
+    return "sprint32" if size <= 40 else "resnet18"

@@ -1,0 +1,325 @@
+"""The front doors: `train` starts a run, `resume` goes on with one; both end in the same loop and the same last page."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate.core.contracts import Data, Preprocess, Progress, Recipe, Task
+from striate.core.errors import ArgumentError, DataError, Interrupted, StorageError, StriateError
+from striate.core.runtime import Precision, derived_seed, machine, random_state_kept, versions
+from striate.core.runtime import settings as resolve
+from striate.core.signature import Source, command_line, python_call
+from striate.core.storage import clear_leftovers, lock, write_json
+from striate.core.tensors import load_tensors, save_tensors
+from striate.training import checkpoint, recipes, tasks
+from striate.training.checkpoint import BEST, FINAL, LAST
+from striate.training.evaluation import run_over
+from striate.training.loop import Training, fit
+from striate.training.run import Run
+
+MODEL_SEED = 0
+"""Keeps the random numbers of the first weights apart from those of the steps."""
+PATCHES = 5000
+"""Training pictures from which `init="whiten-first"` takes the first layer's statistics."""
+
+
+class Quiet:
+    """A `Progress` that says nothing."""
+
+    def started(self, title: str, *, epochs: float, steps: int, start: int) -> None:
+        """Say nothing."""
+
+    def stepped(self, step: int, *, samples: int, loss: torch.Tensor) -> None:
+        """Say nothing."""
+
+    def epoch_ended(self, row: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def finished(self, summary: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+
+def train(
+    model: nn.Module | str,
+    data: Data | str | Path,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    task: Task | str | None = None,
+    folder: str | Path | None = None,
+    epochs: float | None = None,
+    lr: float | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+    settings: Mapping[str, Any] | None = None,
+    save_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a network and return its run.
+
+    `model`: a name of the zoo, or any `nn.Module` (trained in place; it holds the final weights afterwards). `data`: anything `striate.data.load`
+    takes. `recipe`: a `Recipe`, a name of `striate.training.recipes.names()`, a JSON file; None picks the one made for this network and data.
+    `epochs`, `lr`, `batch` and `settings` (any other field) change it. `folder`: a new folder; None makes `runs/DATA-MODEL-N`. `seed` decides
+    weights, order, augmentation and dropout. A checkpoint is written every epoch and at least every `save_seconds`.
+
+    Raises `ArgumentError`, `DataError`, `RunInUseError`, `Interrupted` (saved; `resume` goes on), `DivergenceError`, `MemoryLimitError`.
+    """
+    from striate.data import load
+
+    opened: Any = load(data)
+    use = resolve(device, precision)
+    name = model if isinstance(model, str) else type(model).__name__
+    chosen = recipes.default(name, opened.name) if recipe is None else recipes.get(recipe)
+    changes = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None} | dict(settings or {})
+    chosen = chosen.edited(**changes)
+    opened = _arranged(opened, chosen, seed)
+    network = _network(model, opened, seed)
+    task_name = task if isinstance(task, str) else "classify" if task is None else task.name
+    job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
+    target = _new_folder(folder, opened.name, name)
+    python, command = _spelled(model, opened, recipe, folder, changes, seed, device, precision)
+    with ExitStack() as stack:
+        stack.enter_context(lock(target / ".lock", wait=0))
+        if (target / "run.json").exists():
+            raise StorageError(f"{target} already holds a run; go on with `striate resume {target}`, or give another folder")
+        facts = {
+            "name": target.name,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "state": "running",
+            "reason": None,
+            "model": _spec(network, name),
+            "classes": list(opened.classes),
+            "task": task_name,
+            "recipe": chosen.to_json(),
+            "preprocess": opened.preprocess.to_json(),
+            "data": _described(opened),
+            "seed": seed,
+            "device": use.device,
+            "precision": use.precision,
+            "save_seconds": save_seconds,
+            "command": command,
+            "python": python,
+            "machine": machine(),
+            "versions": versions(),
+        }
+        tensors = _tensors(opened.preprocess)
+        if tensors:
+            save_tensors(target / "preprocess.safetensors", tensors)
+        run = Run.create(target, facts)
+        return _go(run, network, opened, job, chosen, seed, device, precision, save_seconds, progress or Quiet())
+
+
+def resume(
+    folder: str | Path,
+    *,
+    model: nn.Module | None = None,
+    data: Data | str | Path | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Go on with a run where its last checkpoint stands; on the machine that began it, the weights end the same to the bit.
+
+    `model` is needed only for a network of the user's own (untrained, as it was given to `train`), `data` only where it came as arrays or has moved.
+    `device` and `precision` default to the run's own. A finished run is returned as it is. Raises `StorageError`, `RunInUseError`, `DataError` where
+    the data has changed since, and all that `train` raises.
+    """
+    from striate.data import load
+
+    run = Run(folder)
+    with lock(run.folder / ".lock", wait=0):
+        run = Run(folder)
+        if run.state == "finished":
+            (progress or Quiet()).note(f"{run.folder} is finished already; nothing to do")
+            return run
+        clear_leftovers(run.folder)
+        facts = run.facts
+        spec = data if data is not None else facts["data"]["spec"]
+        if spec is None:
+            raise ArgumentError(f"{run.folder}: its data came as arrays; pass them again: resume(folder, data=...)")
+        recipe = run.recipe
+        opened = _arranged(load(spec, **({} if data is not None else facts["data"]["options"])), recipe, facts["seed"])
+        if opened.fingerprint != facts["data"]["fingerprint"]:
+            raise DataError(f"{spec}: the data has changed since {run.folder} began, so the run cannot be continued; start a new one")
+        if model is not None:
+            network = model
+        elif facts["model"].get("foreign"):
+            raise ArgumentError(f"{run.folder}: the network {facts['model']['name']} is your own; pass it: resume(folder, model=...)")
+        else:
+            network = _network(facts["model"]["name"], opened, facts["seed"], facts["model"]["options"])
+        threads = facts["machine"]["threads"]
+        if threads != torch.get_num_threads():
+            (progress or Quiet()).note(f"using {threads} threads as the run began with (bits depend on it)")
+            torch.set_num_threads(threads)
+        job = tasks.make(run.facts["task"], opened, recipe)
+        use_device, use_precision = device or facts["device"], precision or facts["precision"]
+        run.update(state="running", reason=None)
+        return _go(run, network, opened, job, recipe, facts["seed"], use_device, use_precision, facts["save_seconds"], progress or Quiet())
+
+
+def _go(
+    run: Run,
+    network: nn.Module,
+    data: Any,
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    device: str,
+    precision: Precision,
+    save_seconds: float,
+    progress: Progress,
+) -> Run:
+    """Prepare, restore where there is a checkpoint, run the loop, and write how it ended, whatever happens."""
+    use = resolve(device, precision)
+    network = network.to(use.device)
+    if use.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepared = data.prepared(augment=recipe.augment, device=use.device)
+    with random_state_kept():
+        training = Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds)
+        if (run.folder / LAST).exists():
+            training.position = checkpoint.restore(run.folder, network, training.average, training.optimiser, training.plateau)
+        elif recipe.init == "whiten-first":
+            _whiten_first(training)
+        run.keep_history(training.position.rows)
+        try:
+            fit(training)
+            _finish(training)
+        except Interrupted as error:
+            run.update(state="stopped", reason=str(error))
+            raise
+        except (StriateError, KeyboardInterrupt) as error:
+            run.update(state="failed" if isinstance(error, StriateError) else "stopped", reason=str(error) or "interrupted")
+            raise
+        finally:
+            network.eval()
+    return Run(run.folder, model=None if run.facts["model"].get("foreign") is None else network)
+
+
+def _finish(t: Training) -> None:
+    """Write the final weights, read validation and test parts once, and say how it went."""
+    where, run = t.position, t.run
+    best = run.folder / BEST
+    values = load_tensors(best)[0] if t.recipe.early_stop and best.exists() else t.average.state_dict(t.model)
+    t.model.load_state_dict(values)
+    save_tensors(run.folder / FINAL, t.model.state_dict())
+    figures: dict[str, dict[str, float]] = {}
+    for name in [name for name in ("val", "test") if name in t.data.splits]:
+        outcome = run_over(t.model, t.data.split(name), t.task, t.use, views=t.recipe.views)
+        figures[name] = outcome.figures
+        outcome.save(run.folder / "predictions" / f"{name}.npz")
+    summary = {
+        "seconds": round(where.seconds, 3),
+        "wall": round(where.wall, 3),
+        "steps": where.step,
+        "parameters": sum(p.numel() for p in t.model.parameters()),
+        "best_epoch": where.best_epoch,
+        "splits": figures,
+    }
+    write_json(run.folder / "result.json", summary)
+    run.update(state="finished", reason=None)
+    t.progress.finished(summary)
+
+
+def _arranged(data: Any, recipe: Recipe, seed: int) -> Any:
+    """Hold out the validation part and whiten, as the recipe asks."""
+    if recipe.validation > 0:
+        data = data.held_out(recipe.validation, seed)
+    if recipe.whitening != "none":
+        data = data.whitened(recipe.whitening)
+    return data
+
+
+def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str, Any] | None = None) -> nn.Module:
+    if isinstance(model, nn.Module):
+        return model
+    from striate.zoo import build
+
+    with random_state_kept():
+        torch.manual_seed(derived_seed(seed, MODEL_SEED))
+        network: nn.Module = build(model, classes=len(data.classes), input=data.shape, options=options)
+    return network
+
+
+def _spec(network: nn.Module, name: str) -> dict[str, Any]:
+    from striate.zoo import spec_of
+
+    spec = spec_of(network)
+    return {"name": name, "foreign": True, "options": {}} if spec is None else spec.to_json()
+
+
+def _described(data: Any) -> dict[str, Any]:
+    lengths = {name: data.split(name).length for name in data.splits}
+    return {
+        "name": data.name,
+        "spec": data.spec,
+        "options": dict(getattr(data, "options", {})),
+        "fingerprint": data.fingerprint,
+        "shape": list(data.shape),
+        "splits": lengths,
+    }
+
+
+def _tensors(preprocess: Preprocess) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = getattr(preprocess, "tensors", dict)()
+    return found
+
+
+def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
+    if folder is not None:
+        target = Path(folder)
+        if target.exists() and not target.is_dir():
+            raise ArgumentError(f"folder: {target} is a file; give a folder that does not exist yet")
+        target.mkdir(parents=True, exist_ok=True)
+        return target
+    for number in itertools.count(1):
+        target = Path("runs") / f"{data}-{model}-{number}"
+        try:
+            target.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return target
+    raise AssertionError
+
+
+def _whiten_first(t: Training) -> None:
+    layers = [module for module in t.model.modules() if hasattr(module, "set_from_patches")]
+    if not layers:
+        t.progress.note("init whiten-first: this network has no layer that takes it; its own initialisation stays")
+        return
+    batch = next(iter(t.data.split("train").batches(PATCHES, epoch=0, seed=t.seed)))
+    for layer in layers:
+        layer.set_from_patches(batch.x)  # type: ignore[operator]
+    t.average = type(t.average)(t.model, t.recipe.average, t.recipe.average_decay, t.steps)
+
+
+def _spelled(
+    model: nn.Module | str, data: Any, recipe: Any, folder: Any, changes: Mapping[str, Any], seed: int, device: str, precision: str
+) -> tuple[str, str | None]:
+    """Return the Python and the command that do the same; None for what cannot be written as a command."""
+    fields = {key: value for key, value in changes.items() if key in ("epochs", "lr", "batch")}
+    others = {key: value for key, value in changes.items() if key not in fields}
+    shared = {"recipe": str(recipe) if isinstance(recipe, (str, Path)) else None, "folder": None if folder is None else str(folder)}
+    shared = {key: value for key, value in shared.items() if value is not None} | fields | {"seed": seed}
+    shared |= {key: value for key, value in (("device", device), ("precision", precision)) if value != "auto"}
+    keywords: dict[str, Any] = dict(shared) | ({"settings": others} if others else {})
+    if isinstance(recipe, Recipe):
+        keywords["recipe"] = recipe
+    shown = [model if isinstance(model, str) else Source("model"), data.spec if data.spec is not None else Source("data")]
+    python = python_call("st.train", shown, keywords)
+    if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe):
+        return python, None
+    sets = [f"{key}={' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}" for key, value in others.items()]
+    return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, "set": sets})

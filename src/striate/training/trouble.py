@@ -1,0 +1,107 @@
+"""What goes wrong while training, caught and explained: signals, numbers that are none, memory that is full."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from striate.core.contracts import Batch
+from striate.core.errors import DivergenceError, MemoryLimitError
+from striate.training.checkpoint import LAST, Position
+
+EXPLODED = 1e4
+"""A loss this many times the first one has diverged, though it may still be finite."""
+ACCELERATOR_EVERY = 20
+"""Reading the loss waits for an accelerator; there it is looked at every so many steps."""
+
+
+class Interruption:
+    """While it is entered, the first Ctrl-C or termination signal is only noted (`asked`); the second one is Python's own.
+
+    Outside the main thread signals cannot be caught and it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(number, self._before.get(signal.Signals(number)) or signal.SIG_DFL)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def check_loss(loss: Tensor, where: Position) -> bool:
+    """Whether the loss is a finite number that has not exploded; remembers the first one. Accelerators are asked only now and then."""
+    if loss.device.type != "cpu" and where.step % ACCELERATOR_EVERY:
+        return True
+    value = float(loss)
+    if not math.isfinite(value):
+        return False
+    if where.first_loss is None:
+        where.first_loss = value
+    return value <= EXPLODED * max(1.0, abs(where.first_loss))
+
+
+def explain_divergence(
+    model: nn.Module, batch: Batch, loss: Tensor, where: Position, rate: float, folder: Path, steps_an_epoch: int
+) -> DivergenceError:
+    """Build the error that says where the numbers went wrong first, why that happens and what is left."""
+    value = float(loss)
+    epoch = where.step // steps_an_epoch + 1
+    what = "exploded to" if math.isfinite(value) else "became"
+    if not bool(torch.isfinite(batch.x).all()):
+        cause = f"the input already holds values that are not numbers (samples {_bad_rows(batch)}); look at the data"
+    else:
+        broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
+        first = f"weights that are not numbers first stand in {broken[0]}; " if broken else ""
+        cause = f"{first}the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1"
+    last = folder / LAST
+    left = f"The last good checkpoint is {last}" if last.exists() else "No checkpoint was written before it"
+    return DivergenceError(f"the loss {what} {value:.4g} at step {where.step + 1} (epoch {epoch}): {cause}. {left}.")
+
+
+def _bad_rows(batch: Batch) -> str:
+    bad = ~torch.isfinite(batch.x.flatten(1)).all(1)
+    return ", ".join(str(i) for i in batch.index[bad.cpu()][:5].tolist())
+
+
+@contextmanager
+def out_of_memory(batch: int, device: str) -> Iterator[None]:
+    """Turn running out of memory into a `MemoryLimitError` that says what to lower."""
+    try:
+        yield
+    except MemoryError as error:
+        raise _memory_error(batch, device, error) from error
+    except RuntimeError as error:
+        text = str(error).lower()
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text or "out of memory" in text:
+            raise _memory_error(batch, device, error) from error
+        raise
+
+
+def _memory_error(batch: int, device: str, error: BaseException) -> MemoryLimitError:
+    half = max(1, batch // 2)
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return MemoryLimitError(
+        f"{device} ran out of memory with batch {batch}. Try batch={half} (and lr times {half / batch:.2g} to match), smaller pictures (--size), "
+        f"or a smaller network. ({first})"
+    )
