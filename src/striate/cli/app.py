@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +14,9 @@ from striate.cli.registry import commands
 from striate.core.errors import StriateError, nearest, unknown_name
 
 if TYPE_CHECKING:
-    from striate.core.registry import Entry
     from collections.abc import Callable, Sequence
+
+    from striate.core.registry import Entry
 
 INTRO = "A workbench for convolutional networks: build, train, transfer, see through, use."
 NOTES = (

@@ -14,9 +14,10 @@ from striate.cli.registry import commands
 from striate.core.errors import ArgumentError, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from striate.core.registry import Entry
     from striate.core.signature import Parameter
-    from collections.abc import Callable
 
     _ParamType = click.ParamType[Any]
 else:

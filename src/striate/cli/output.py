@@ -10,7 +10,9 @@ from striate.core.contracts import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
     from rich.console import Console
+    from rich.table import Table
 
 ACCENT = "cyan"
 PIPED_WIDTH = 200
@@ -55,21 +57,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str |
         drawn.add_column(head, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*[Text("" if value is None else str(value)) for value in row])
-    out.print(drawn, soft_wrap=False)
+    _print_stripped(out, drawn)
 
 
-def facts(values: Mapping[str, Any]) -> None:
-    """Print names and values in two columns; None is left out."""
+def facts(values: Mapping[str, Any], *, first: int = 0) -> None:
+    """Print names and values in two columns, the first at least `first` wide; None is left out."""
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    drawn.add_column(style=ACCENT, no_wrap=True)
+    drawn.add_column(style=ACCENT, no_wrap=True, min_width=first)
     drawn.add_column(overflow="fold")
     for name, value in values.items():
         if value is not None:
             drawn.add_row(Text(name), Text(str(value)))
-    console().print(drawn)
+    _print_stripped(console(), drawn)
 
 
 def percent(share: float | None) -> str:
@@ -92,6 +94,13 @@ def shown_path(path: str | Path) -> str:
     full = Path(path).absolute()
     here = Path.cwd()
     return str(full.relative_to(here)) if full.is_relative_to(here) and full != here else str(full)
+
+
+def _print_stripped(out: Console, drawn: Table) -> None:
+    """Print without the blanks that fill up the last column."""
+    with out.capture() as captured:
+        out.print(drawn)
+    out.file.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
 def _is_number(value: Any) -> bool:

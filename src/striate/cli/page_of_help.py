@@ -11,9 +11,11 @@ import click
 from striate.cli.output import ACCENT
 
 if TYPE_CHECKING:
-    from striate.core.registry import Entry
     from collections.abc import Sequence
+
     from rich.console import Console
+
+    from striate.core.registry import Entry
 
 SECTIONS = ("Start", "Results", "Reference")
 """Headings of `striate --help` in order; others follow."""

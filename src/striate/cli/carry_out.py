@@ -1,0 +1,103 @@
+"""Training as the command line does it: told beforehand, watched, summed up, reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.cli.output import aside, duration, percent, print_json, say, shown_path, table
+from striate.cli.progress import Watcher, watcher
+
+if TYPE_CHECKING:
+    from striate.cli.plan import Plan
+    from striate.core.contracts import Recipe
+    from striate.core.runtime import Settings
+
+
+def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> None:
+    """Open the data, say what will happen, train, and sum up."""
+    from striate.core.runtime import settings
+    from striate.training import recipes, train
+
+    use = settings(plan.keywords.get("device", "auto"), plan.keywords.get("precision", "auto"))
+    data = plan.data.open()
+    model = plan.model or recipes.default_model(data.name, data.shape)
+    if not quiet and not json:
+        tell_plan(plan.python(model), model, data, plan.recipe(model, data.name), use, plan.keywords.get("seed", 0))
+    watch_and_sum_up(lambda progress: train(model, data, **plan.keywords, progress=progress), report=report, json=json, quiet=quiet)
+
+
+def watch_and_sum_up(action: Callable[[Watcher], Any], *, report: bool, json: bool, quiet: bool) -> None:
+    """Run `action` (which trains and returns the run) under a progress line; then the table, and the report's path last."""
+    with watcher(quiet=quiet) as progress:
+        run = action(progress)
+    path = None
+    if not quiet and not json:
+        _tell_result(run)
+    if report:
+        path = _report(run)
+    if json:
+        print_json({"run": str(run.folder), "state": run.state, "report": None if path is None else str(path), **(run.result or {})})
+        return
+    if not quiet:
+        say(f"run     {shown_path(run.folder)}")
+    if path is not None:
+        say(shown_path(path) if quiet else f"report  {shown_path(path)}")
+    elif quiet:
+        say(shown_path(run.folder))
+
+
+def tell_plan(python: str, model: str, data: Any, recipe: Recipe, use: Settings, seed: int) -> None:
+    """Print what will be done: the network and the data, the settings, the Python that does the same."""
+    lengths = {name: data.split(name).length for name in data.splits}
+    counts = ", ".join(f"{count:,} {name}" if count is not None else f"{name} (a stream)" for name, count in lengths.items())
+    shape = " x ".join(map(str, data.shape))
+    say(f"{model} on {data.name}: {counts}; {len(data.classes)} classes, {shape}", style="bold")
+    extras = [
+        *recipe.augment,
+        *([f"{recipe.average} average"] if recipe.average != "none" else []),
+        *([f"views {recipe.views}"] * (recipe.views != "one")),
+    ]
+    epochs = f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
+    how = [f"recipe {recipe.name}: {epochs} of batch {recipe.batch}", f"{recipe.optimiser} lr {recipe.lr:g} {recipe.schedule}", *extras]
+    say(f"{', '.join(how)}; {use.device} {use.precision}, {use.threads} thread{'s' * (use.threads != 1)}, seed {seed}", style="dim")
+    say(f"in Python: import striate as st; run = {python}", style="dim")
+    problems = len(getattr(data, "problems", ()))
+    if problems:
+        aside(f"{problems} broken file{'s' * (problems != 1)} left out; striate data {data.spec or ''} lists them")
+
+
+def result_rows(splits: dict[str, dict[str, float]]) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows of the table of figures: one line a split, errors in percent."""
+    names = list(dict.fromkeys(name for figures in splits.values() for name in figures if name != "n"))
+    ordered = [*[name for name in ("error", "top5_error", "loss") if name in names], *[n for n in names if n not in ("error", "top5_error", "loss")]]
+    rows = []
+    for split, figures in splits.items():
+        cells = ["" if name not in figures else percent(figures[name]) if name.endswith("error") else f"{figures[name]:.4f}" for name in ordered]
+        wrong = [f"{round(figures['error'] * figures['n']):,}"] if "error" in figures else [""]
+        rows.append([split, f"{int(figures['n']):,}", *wrong, *cells])
+    return ["split", "samples", "wrong", *[name.replace("top5_error", "top-5 error") for name in ordered]], rows
+
+
+def _tell_result(run: Any) -> None:
+    result = run.result or {}
+    if result.get("splits"):
+        say()
+        table(*result_rows(result["splits"]))
+        say()
+    if "seconds" in result:
+        rows = run.history
+        best = f"; best epoch {result['best_epoch']}" if result.get("best_epoch") else ""
+        say(f"trained {result['parameters']:,} parameters for {len(rows)} epoch{'s' * (len(rows) != 1)} in {duration(result['seconds'])}{best}")
+
+
+def _report(run: Any) -> Path:
+    from striate.reports import report
+
+    try:
+        path: Path = report(run)
+    except Exception:
+        aside(f"The run is whole and saved; only its report failed. Try again: striate report {shown_path(run.folder)}")
+        raise
+    return path

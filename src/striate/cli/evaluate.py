@@ -1,0 +1,66 @@
+"""`striate evaluate`: what a trained network makes of a part of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from striate.cli.registry import command
+
+
+@command(
+    "evaluate",
+    help="Measure a run on a split of its own data, or of other data.",
+    section="Results",
+    options={
+        "run": "The run's folder, or its name under runs/.",
+        "data": "Data to measure on; by default what the run was trained with.",
+        "split": "Which part: train, val, test, or what the data calls it.",
+        "views": "Test-time views to average: the picture; and its mirror image; and both shifted.",
+        "batch": "Samples at a time.",
+        "device": "auto, cpu, cuda, cuda:1 or mps.",
+        "json": "Print JSON instead of a table.",
+    },
+    metavars={"device": "NAME", "split": "NAME"},
+    complete={"run": "runs", "data": "data"},
+    examples=("striate evaluate runs/mnist-lenet5-1", "striate evaluate runs/mnist-lenet5-1 --split val --views six"),
+    torch=True,
+)
+def evaluate(
+    run: Path,
+    data: str | None = None,
+    *,
+    split: str = "test",
+    views: Literal["one", "mirror", "six"] = "one",
+    batch: int = 500,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Find run and data first (fast, without torch), then measure."""
+    from striate.cli.choose import chosen_data, run_folder
+    from striate.core.errors import ArgumentError
+    from striate.core.storage import read_json
+
+    folder = run_folder(run)
+    facts = read_json(folder / "run.json")
+    spec = data or facts["data"]["spec"]
+    if spec is None:
+        raise ArgumentError(f"{folder}: its data came as arrays; say what to measure on: striate evaluate {folder} DATA")
+    chosen = chosen_data(spec)
+
+    from striate.cli.carry_out import result_rows
+    from striate.cli.output import print_json, say, table
+    from striate.data import load
+    from striate.training import Run
+    from striate.training import evaluate as measure
+
+    opened = load(chosen.spec, **facts["data"].get("options", {})) if data is None else chosen.open()
+    held_out = facts["recipe"].get("validation", 0.0)
+    if data is None and held_out and split in ("train", "val"):
+        opened = opened.held_out(held_out, facts["seed"])
+    found = measure(Run.load(folder), opened, split=split, views=views, batch=batch, device=device)
+    if json:
+        print_json({"run": str(folder), "data": chosen.spec, "split": split, "views": views, "figures": found.figures})
+        return
+    say(f"{folder} on {opened.name}, {split}" + (f", views {views}" if views != "one" else ""), style="bold")
+    table(*result_rows({split: found.figures}))

@@ -1,0 +1,101 @@
+"""`striate predict`: what a trained network sees in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from striate.cli.registry import command
+
+if TYPE_CHECKING:
+    from striate.use import Prediction
+
+
+@command(
+    "predict",
+    help="Name what a run sees in files, folders or patterns.",
+    section="Results",
+    options={
+        "run": "The run's folder, or its name under runs/.",
+        "files": "Pictures, folders of them, or quoted patterns such as 'scans/*.png'.",
+        "top": "How many classes to name for each file.",
+        "views": "Test-time views to average: the picture; and its mirror image; and both shifted.",
+        "batch": "Pictures at a time.",
+        "device": "auto, cpu, cuda, cuda:1 or mps.",
+        "json": "Print JSON instead of a table.",
+        "csv": "Print CSV instead of a table.",
+    },
+    metavars={"device": "NAME", "files": "FILES"},
+    complete={"run": "runs", "files": "files"},
+    examples=("striate predict runs/photos-resnet18-1 holiday/", "striate predict runs/digits-lenet5-1 scan.png --top 3 --json"),
+    torch=True,
+)
+def predict(
+    run: Path,
+    files: tuple[Path, ...],
+    *,
+    top: int = 3,
+    views: Literal["one", "mirror", "six"] = "one",
+    batch: int = 64,
+    device: str = "auto",
+    json: bool = False,
+    csv: bool = False,
+) -> None:
+    """Find run and files first (fast, without torch), then look at them; files that cannot be read are told last, with exit code 3."""
+    from striate.cli.choose import run_folder
+    from striate.cli.output import aside, print_json
+    from striate.core.errors import ArgumentError, DataError
+    from striate.use.files import find
+
+    if json and csv:
+        raise ArgumentError("--json and --csv: give one of them")
+    if top < 1:
+        raise ArgumentError(f"--top: got {top}, expected 1 or more")
+    folder = run_folder(run)
+    found = find(files)
+    if str(found):
+        aside(str(found))
+
+    from striate.use import predict as look
+
+    answers = look(folder, found.files, top=top, views=views, batch=batch, device=device)
+    if json:
+        print_json([_as_json(answer) for answer in answers])
+    elif csv:
+        _print_csv(answers, top)
+    else:
+        _print_table(answers)
+    broken = [answer.problem for answer in answers if answer.problem]
+    if broken:
+        told = "\n  ".join(str(problem) for problem in broken[:10]) + (f"\n  and {len(broken) - 10} more" if len(broken) > 10 else "")
+        raise DataError(f"{len(broken)} of {len(answers)} files cannot be read:\n  {told}")
+
+
+def _as_json(answer: Prediction) -> dict[str, object]:
+    if answer.problem:
+        return {"path": str(answer.path), "problem": answer.problem.reason, "fix": answer.problem.fix}
+    return {"path": str(answer.path), "classes": [{"name": n, "share": round(s, 6)} for n, s in zip(answer.classes, answer.shares, strict=True)]}
+
+
+def _print_csv(answers: list[Prediction], top: int) -> None:
+    import csv
+    import sys
+
+    count = max((len(answer.classes) for answer in answers), default=top)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["path", "problem", *[f"{kind}{place}" for place in range(1, count + 1) for kind in ("class", "share")]])
+    for answer in answers:
+        cells = [cell for name, share in zip(answer.classes, answer.shares, strict=True) for cell in (name, f"{share:.6f}")]
+        writer.writerow([answer.path, answer.problem.reason if answer.problem else "", *cells])
+
+
+def _print_table(answers: list[Prediction]) -> None:
+    from striate.cli.output import percent, shown_path, table
+
+    rows = []
+    for answer in answers:
+        if not answer.problem:
+            others = ", ".join(f"{name} {percent(share)}" for name, share in zip(answer.classes[1:], answer.shares[1:], strict=True))
+            rows.append([shown_path(answer.path), answer.classes[0], percent(answer.shares[0]), others])
+    wide = any(row[3] for row in rows)
+    table(["file", "class", "share", *(["then"] if wide else [])], [row if wide else row[:3] for row in rows])

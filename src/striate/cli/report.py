@@ -1,0 +1,29 @@
+"""`striate report`: one self-contained page about a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from striate.cli.registry import command
+
+
+@command(
+    "report",
+    help="Write a run's page again: one file with everything about it.",
+    section="Results",
+    options={"run": "The run's folder, or its name under runs/.", "out": "Where to write it; by default report.html in the run's folder."},
+    complete={"run": "runs", "out": "files"},
+    metavars={"out": "FILE"},
+    examples=("striate report runs/digits-lenet5-1",),
+    torch=True,
+)
+def report(run: Path, *, out: Path | None = None) -> None:
+    """Find the run, write the page, print its path."""
+    from striate.cli.choose import run_folder
+    from striate.cli.output import say, shown_path
+
+    folder = run_folder(run)
+    from striate.reports import report as write
+    from striate.training import Run
+
+    say(shown_path(write(Run.load(folder), out)))

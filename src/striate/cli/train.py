@@ -1,0 +1,83 @@
+"""`striate train`: learn from a data set, report at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from striate.cli.registry import command
+
+
+@command(
+    "train",
+    help="Train a network and write a report; alone, it learns digits.",
+    section="Start",
+    options={
+        "data": "A data set's name (digits, mnist, cifar10 ...), a folder of class folders, or a .csv, .jsonl, .txt or .tsv file.",
+        "model": "Architecture, see striate models; by default the one that fits the data.",
+        "recipe": "Named recipe (striate recipes) or a .json file of its fields; by default the one that fits.",
+        "epochs": "How often every sample is seen; fractions are fine.",
+        "lr": "Learning rate.",
+        "batch": "Samples a step.",
+        "seed": "Decides every random choice: same seed, same machine, same bits.",
+        "device": "auto, cpu, cuda, cuda:1 or mps.",
+        "precision": "Number format of the heavy operations; auto takes bf16 where the hardware multiplies it.",
+        "folder": "Where the run goes; by default runs/DATA-MODEL-NUMBER.",
+        "set_": "Change a field of the recipe: --set smoothing=0.1 --set augment=mirror. May be repeated.",
+        "data_option": "An option of the data source. May be repeated.",
+        "size": "Height and width that pictures of your own are brought to.",
+        "strategy": "How to start: auto or scratch, from random weights; linear, svm and finetune come with transfer learning.",
+        "no_report": "Write no report.html.",
+        "json": "Print the result as JSON on stdout; progress stays on stderr.",
+        "quiet": "Print nothing but the path of the report.",
+    },
+    metavars={"set_": "KEY=VALUE", "data_option": "KEY=VALUE", "model": "NAME", "recipe": "NAME", "device": "NAME", "strategy": "WORD"},
+    complete={"data": "data", "model": "models", "recipe": "recipes"},
+    examples=(
+        "striate train",
+        "striate train mnist --epochs 3",
+        "striate train photos/ --model resnet18 --size 128 --set class_weights=true",
+    ),
+    torch=True,
+)
+def train(
+    data: str = "digits",
+    *,
+    model: str | None = None,
+    recipe: str | None = None,
+    epochs: float | None = None,
+    lr: float | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    folder: Path | None = None,
+    set_: tuple[str, ...] = (),
+    data_option: tuple[str, ...] = (),
+    size: int | None = None,
+    strategy: Literal["auto", "linear", "svm", "finetune", "scratch"] = "auto",
+    no_report: bool = False,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Check the words first (fast, without torch), then open the data, build the network and train it."""
+    from striate.cli.carry_out import train_as_planned
+    from striate.cli.plan import make_plan
+
+    plan = make_plan(
+        data,
+        model=model,
+        recipe=recipe,
+        epochs=epochs,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+        device=device,
+        precision=precision,
+        folder=folder,
+        edits=set_,
+        data_options=data_option,
+        size=size,
+        strategy=strategy,
+    )
+    train_as_planned(plan, report=not no_report, json=json, quiet=quiet)

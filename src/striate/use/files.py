@@ -1,0 +1,82 @@
+"""Which files a list of paths means: files as they are, folders walked, patterns spelled out; what is passed over is counted."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from striate.core.errors import DataError
+
+PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"})
+"""Endings that make a file in a walked folder a picture; a file named outright is opened whatever it is called."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files in the order asked for (folders in alphabetical order), and how many were passed over in folders."""
+
+    files: tuple[Path, ...]
+    hidden: int = 0
+    """Files and folders whose name begins with a dot."""
+    others: int = 0
+    """Files that are no pictures by their ending."""
+
+    def __str__(self) -> str:
+        """What was passed over, in words; empty when nothing was."""
+        parts = [f"{self.hidden} hidden"] * bool(self.hidden) + [f"{self.others} not named like a picture"] * bool(self.others)
+        return f"passed over in folders: {', '.join(parts)}" if parts else ""
+
+
+def find(paths: str | Path | Iterable[str | Path]) -> Found:
+    """Return the files that `paths` (files, folders, patterns such as `*.png`) mean, each once.
+
+    Raises `DataError` when that is none. A file that does not exist stays in the list: opening it tells so.
+    """
+    asked = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    files: dict[Path, None] = {}
+    hidden = others = 0
+    for path in asked:
+        for candidate in _spelled_out(path):
+            if not candidate.is_dir():
+                files[candidate] = None
+                continue
+            for file, kind in _walk(candidate):
+                if kind == "picture":
+                    files[file] = None
+                hidden += kind == "hidden"
+                others += kind == "other"
+    found = Found(tuple(files), hidden, others)
+    if not files:
+        told = ", ".join(str(path) for path in asked) or "nothing given"
+        raise DataError(
+            f"no pictures to look at: {told}" + (f" ({found})" if str(found) else "") + f". Pictures end in {', '.join(sorted(PICTURES))}"
+        )
+    return found
+
+
+def _spelled_out(path: Path) -> Iterator[Path]:
+    """The files a pattern stands for; a path that exists, or has no wildcard, stands for itself."""
+    if path.exists() or not glob.has_magic(str(path)):
+        yield path
+        return
+    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob does not take absolute patterns
+    if not matches:
+        raise DataError(f"{path}: no file matches this pattern")
+    yield from map(Path, matches)
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
+    for here, folders, names in os.walk(folder):
+        for name in sorted(folders):
+            if name.startswith("."):
+                folders.remove(name)
+                yield Path(here, name), "hidden"
+        folders.sort()
+        for name in sorted(names):
+            if name.startswith("."):
+                yield Path(here, name), "hidden"
+            else:
+                yield Path(here, name), "picture" if Path(name).suffix.lower() in PICTURES else "other"

@@ -1,0 +1,122 @@
+"""What a trained network sees in files: the likeliest classes of each, and which files could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from striate.core.errors import ArgumentError, DataError, PictureError
+from striate.core.runtime import Precision, settings
+from striate.training.evaluation import Views, logits_of
+from striate.use.files import find
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from striate.training import Run
+
+READERS = 4
+"""Threads that open files; decoding runs outside Python's lock."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One file's likeliest classes, best first, with their shares (softmax, 0 to 1); or the `problem` that kept it from being read."""
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    problem: PictureError | None = None
+
+    def __str__(self) -> str:
+        """One line: path, then the best class and its share, or the problem."""
+        return f"{self.path}: {self.classes[0]} ({self.shares[0]:.1%})" if self.problem is None else str(self.problem)
+
+
+def predict(
+    run: Run | str | Path,
+    files: str | Path | Iterable[str | Path],
+    *,
+    top: int = 5,
+    views: Views = "one",
+    batch: int = 64,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> list[Prediction]:
+    """Return one prediction a file, in the order of `files` (files, folders, patterns; a folder's files alphabetically).
+
+    The run's own preprocessing opens each file. A file that cannot be read does not lose the others: its prediction carries the `problem`.
+    Raises `DataError` when no file can be read at all, `ArgumentError` for a bad `top` or `batch` or a run that does not take pictures.
+    """
+    from striate.training import Run
+
+    opened = run if isinstance(run, Run) else Run.load(run)
+    for name, value in (("top", top), ("batch", batch)):
+        if value < 1:
+            raise ArgumentError(f"{name}: got {value}, expected 1 or more")
+    if not hasattr(opened.preprocess, "open"):
+        raise ArgumentError(f"{opened.folder}: this run does not take pictures, so it cannot predict from picture files")
+    found = find(files)
+    answers: list[Prediction] = []
+    predictor = _Predictor(opened, top, views, device, precision)
+    for paths in _chunks(found.files, batch):
+        answers += predictor(paths)
+    problems = [answer.problem for answer in answers if answer.problem]
+    if len(problems) == len(answers):
+        shown = "\n  ".join(str(problem) for problem in problems[:10])
+        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise DataError(f"none of the {len(problems)} files can be read:\n  {shown}{more}" if len(problems) > 1 else shown)
+    return answers
+
+
+class _Predictor:
+    """The network on its device, ready for lists of files."""
+
+    def __init__(self, run: Run, top: int, views: Views, device: str, precision: Precision) -> None:
+        self.use = settings(device, precision)
+        self.model = run.model.to(self.use.device).eval()
+        if self.use.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.preprocess: Any = run.preprocess
+        self.task, self.classes, self.top, self.views = run.task, run.classes, min(top, len(run.classes)), views
+
+    def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
+        with ThreadPoolExecutor(min(READERS, len(paths))) as readers:
+            pictures = list(readers.map(lambda path: _open(self.preprocess, path), paths))
+        good = [place for place, picture in enumerate(pictures) if not isinstance(picture, PictureError)]
+        answers = [Prediction(path, problem=p) if isinstance(p, PictureError) else Prediction(path) for path, p in zip(paths, pictures, strict=True)]
+        if good:
+            shares, order = self._shares(torch.stack([pictures[place] for place in good]))
+            for place, row, numbers in zip(good, shares, order, strict=True):
+                answers[place] = Prediction(paths[place], tuple(self.classes[number] for number in numbers), tuple(row))
+        return answers
+
+    @torch.no_grad()
+    def _shares(self, pictures: Tensor) -> tuple[list[list[float]], list[list[int]]]:
+        x = self.preprocess(pictures).to(self.use.device)
+        if self.use.channels_last:
+            x = x.to(memory_format=torch.channels_last)
+        with torch.autocast(self.use.device.partition(":")[0], dtype=torch.bfloat16, enabled=self.use.precision == "bf16"):
+            output = logits_of(self.model, x, self.views)
+        best = self.task.decode(output).float().topk(self.top, dim=1)
+        return best.values.tolist(), best.indices.tolist()
+
+
+def _open(preprocess: Any, path: Path) -> Any:
+    """The picture C H W uint8, or the error that says why not."""
+    if not path.exists():
+        return PictureError(path, "no such file", "Check the spelling, or quote the pattern.")
+    try:
+        return preprocess.open(path)
+    except PictureError as error:
+        return error
+
+
+def _chunks(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
