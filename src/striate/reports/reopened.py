@@ -1,0 +1,44 @@
+"""The run's data opened again, so that a report can show pictures; when that is not possible, the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.core.errors import StriateError
+from striate.reports.stored import StoredRun, number
+
+
+def pictures_of(run: StoredRun, split: str, indices: Sequence[int], live: Any = None) -> list[npt.NDArray[np.uint8]] | str:
+    """Return pictures H W C uint8 of one split, or a sentence that says why they cannot be shown.
+
+    `live` is the data set itself where the caller has it at hand; else it is opened from what run.json says.
+    """
+    spec = run.part("data").get("spec")
+    if live is None and not isinstance(spec, str):
+        return "The pictures are not shown: the data came from memory, and the run does not know where to find it again."
+    try:
+        data = _load(spec, run) if live is None else live
+        wanted = run.part("data").get("fingerprint")
+        if wanted and getattr(data, "fingerprint", wanted) != wanted:
+            return f"The pictures are not shown: {spec or 'the data'} has changed since the run (its fingerprint differs)."
+        return [_as_picture(picture) for picture in data.pictures(split, list(indices))]
+    except (StriateError, OSError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
+        text = str(error).strip() or type(error).__name__
+        return f"The pictures are not shown, the data cannot be opened again: {text}"
+
+
+def _load(spec: str, run: StoredRun) -> Any:
+    from striate.data import load
+
+    data: Any = load(spec, **run.part("options", run.part("data")))
+    share = number(run.part("recipe").get("validation"))
+    return data.held_out(share, int(run.facts.get("seed") or 0)) if share else data  # the same part as training held out, by the same seed
+
+
+def _as_picture(picture: Any) -> npt.NDArray[np.uint8]:
+    array = np.asarray(picture)
+    return (array[..., None] if array.ndim == 2 else array).astype(np.uint8)

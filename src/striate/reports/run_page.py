@@ -1,0 +1,136 @@
+"""The report of one run: a single page that says what is seen first and how to do it again last."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from striate.core.storage import write_text
+from striate.draw import html
+from striate.reports import wording
+from striate.reports.data_parts import data_section
+from striate.reports.record_parts import again_section, files_section, machine_section, recipe_section
+from striate.reports.result_parts import result_sections
+from striate.reports.stored import Predictions, StoredRun, number, stored
+from striate.reports.training_parts import filter_section, learning_section
+from striate.training import figures
+
+
+def report(run: Any, path: str | Path | None = None) -> Path:
+    """Write a run's report as one self-contained page and return its path.
+
+    `run` is a `Run` or the path of its folder; `path` is the file (default: `report.html` in the folder). A run that stopped, failed or lacks
+    pieces gets a report of what there is, which says so. Raises `StorageError` when the folder holds no readable run.json.
+    """
+    read = stored(run)
+    target = Path(path) if path is not None else read.folder / "report.html"
+    write_text(target, page_of(read, getattr(run, "data", None)))
+    return target
+
+
+def page_of(run: StoredRun, live: Any = None) -> str:
+    """Return the report as HTML. `live` is the run's data set where the caller has it at hand."""
+    given = run.predictions.get(run.split) if run.split else None
+    sections = result_sections(run, given, live) if given is not None else []
+    if given is None and run.state == "finished":
+        text = "There are no predictions in the folder, so confusion, calibration and errors cannot be shown."
+        sections = [html.Section("No predictions", [html.warning(text)], short="Result")]
+    learning = learning_section(run)
+    sections = [sections[0], learning, *sections[1:]] if sections else [learning]
+    sections += [filter_section(run), data_section(run), recipe_section(run), again_section(run), machine_section(run), files_section(run)]
+    versions = run.part("versions")
+    foot = f"{run.name} · striate {versions.get('striate', '')} · {run.folder}"
+    return html.page(headline(run, given), sections, lead=_lead(run, given), facts=_facts(run, given), foot=foot)
+
+
+def headline(run: StoredRun, given: Predictions | None) -> str:
+    """Return what is seen, in one sentence."""
+    model = wording.model_name(run.model)
+    if run.state != "finished":
+        planned = number(run.part("recipe").get("epochs"))
+        of = f" of {planned:g}" if planned else ""
+        done = f"after {run.epochs:g}{of} epochs" if run.epochs else "before its first epoch ended"
+        fate = {"stopped": "was stopped", "failed": "failed", "running": "is still training:", "killed": "was killed"}.get(run.state, "did not finish:")
+        return f"{model} {fate} {done.removeprefix('after ') if run.state == 'running' else done}"
+    n, errors = _errors(run, given)
+    if n is None or errors is None or run.split is None:
+        return f"{model} was trained on {run.data_name}"
+    held = {"test": "held-out", "val": "validation"}.get(run.split, wording.part_name(run.split))
+    return f"{model} reads {wording.percent(1 - errors / n, n)} of {n:,} {held} {wording.things(run.data_name)} right"
+
+
+def _errors(run: StoredRun, given: Predictions | None) -> tuple[int | None, int | None]:
+    if given is not None and given.targets is not None:
+        return len(given.targets), int((given.shares.argmax(axis=1) != given.targets).sum())
+    said = run.figures(run.split) if run.split else {}
+    n, error = number(said.get("n")), number(said.get("error"))
+    return (int(n), round(error * n)) if n and error is not None else (None, None)
+
+
+def _lead(run: StoredRun, given: Predictions | None) -> Markup:
+    pieces = [html.text(f"Trained on {run.data_name}{_when(run.facts.get('created'))}.")]
+    if run.state != "finished":
+        pieces.append(html.warning(_unfinished(run)))
+    pieces += [html.warning(problem) for problem in run.problems]
+    said = number(run.figures(given.split).get("error")) if given is not None else None
+    n, errors = _errors(run, given)
+    if said is not None and n and errors is not None and given is not None and abs(said - errors / n) > 0.5 / n:
+        words = f"result.json says an error of {wording.percent(said, n)}, the predictions say {wording.percent(errors / n, n)}; the page shows the latter."
+        pieces.append(html.warning(words))
+    return Markup("").join(pieces)
+
+
+def _unfinished(run: StoredRun) -> str:
+    reason = str(run.facts.get("reason") or "").strip()
+    because = f"{reason.rstrip('.')}. " if reason else ""
+    checkpoint = (run.folder / "last.safetensors").exists()
+    again = f"`striate resume {run.folder}` goes on from the last checkpoint." if checkpoint else "There is no checkpoint to go on from."
+    state = {
+        "running": "The run was still at work when this page was written. ",
+        "killed": "The run was killed: it says it is running, but no process is at work on it. ",
+        "failed": "The run failed. ",
+        "stopped": "The run was stopped before its end. ",
+    }.get(run.state, f"The run's state is {run.state!r}. ")
+    after = "" if run.state == "running" else again
+    return f"{state}{because}What follows is what there is. {after}".strip()
+
+
+def _when(created: Any) -> str:
+    try:
+        moment = datetime.datetime.fromisoformat(str(created))
+    except ValueError:
+        return ""
+    return f" on {moment.day} {moment:%B %Y}, {moment:%H:%M}{' UTC' if moment.utcoffset() == datetime.timedelta(0) else ''}"
+
+
+def _facts(run: StoredRun, given: Predictions | None) -> dict[str, object]:
+    n, errors = _errors(run, given)
+    known: dict[str, object] = {}
+    if n and errors is not None:
+        part = wording.part_name(run.split or "")
+        known[f"{part} error ({wording.interval(errors, n)}, 95{wording.THIN}% interval)"] = wording.percent(errors / n, n)
+        if given is not None and given.targets is not None and given.shares.shape[1] > 5:
+            known["top-5 error"] = wording.percent(figures.topk_error(given.targets, given.shares, 5), n)
+        elif (top5 := number(run.figures(run.split or "").get("top5_error"))) is not None and len(run.classes) > 5:
+            known["top-5 error"] = wording.percent(top5, n)
+    elif (last := run.series("val/error")[1]) or (last := run.series("train/error")[1]):
+        which = "validation" if run.series("val/error")[1] else "training"
+        known[f"{which} error, last epoch"] = wording.percent(last[-1], places=1)
+    if run.parameters is not None:
+        known["parameters"] = wording.count(run.parameters)
+    samples = run.part("splits", run.part("data")).get("train")
+    if isinstance(samples, int):
+        known["training samples"] = wording.count(samples)
+    if run.epochs is not None:
+        known["epochs"] = f"{run.epochs:g}"
+    if run.seconds is not None:
+        known["of training"] = wording.duration(run.seconds)
+    if run.rate is not None:
+        known[f"{'samples' if len(run.part('data').get('shape') or ()) == 1 else 'pictures'} a second"] = wording.rate(run.rate)
+    known["seed"] = str(run.facts.get("seed", "–"))
+    if run.facts.get("device"):
+        known["device, precision"] = ", ".join(str(run.facts[key]) for key in ("device", "precision") if run.facts.get(key))
+    return known
