@@ -44,7 +44,9 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
         raise ArgumentError(form) from None
     takers = [parameter for parameter in signature.parameters if not parameter.keyword_only]
     if len(positional) > len(takers):
-        raise ArgumentError(f"augment: {spec!r} gives {len(positional)} arguments in a row, {name} takes {len(takers)} ({', '.join(signature.names)})")
+        raise ArgumentError(
+            f"augment: {spec!r} gives {len(positional)} arguments in a row, {name} takes {len(takers)} ({', '.join(signature.names)})"
+        )
     values = {parameter.name: value for parameter, value in zip(takers, positional, strict=False)}
     twice = values.keys() & keywords.keys()
     if twice:

@@ -1,0 +1,9 @@
+from .dataset import Dataset as Dataset
+from .dataset import Table as Table
+from .loading import load as load
+from .sources.arrays import arrays as arrays
+from .sources.cifar10 import cifar10 as cifar10
+from .sources.cifar100 import cifar100 as cifar100
+from .sources.digits import digits as digits
+from .sources.fashion_mnist import fashion_mnist as fashion_mnist
+from .sources.mnist import mnist as mnist
