@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,8 @@ TEXT, SMALL = 12.0, 10.5
 _lock = threading.RLock()
 _STYLE: Any = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "striate",
     "text.parse_math": False,
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": TEXT,
     "axes.edgecolor": palette.ROLES["soft"][0],
     "axes.labelcolor": palette.ROLES["soft"][0],
@@ -67,7 +67,7 @@ class Figure:
     """
 
     def __init__(self, width: float, height: float, build: Callable[[Canvas], None], *, title: str) -> None:
-        self.width, self.height, self.title = float(width), float(height), title
+        self.width, self.height, self.title = float(width), float(height), printable(title)
         self._build = build
 
     def svg(self, *, standalone: bool = False) -> str:
@@ -108,6 +108,7 @@ class Figure:
         with _lock, warnings.catch_warnings(), mpl.rc_context():
             mpl.rcdefaults()  # the user's own matplotlibrc must not change our figures
             mpl.rcParams.update(_STYLE)
+            mpl.rcParams["font.family"] = _fonts()
             # A script that the PNG font lacks is drawn as boxes there; in the SVG the browser's own fonts show it.
             warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
             canvas = Canvas(figsize=(self.width / 72, self.height / 72), dpi=72)
@@ -163,9 +164,14 @@ def text_width(text: str, size: float = TEXT) -> float:
     return sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in text) * size
 
 
+def printable(text: str) -> str:
+    """Return `text` with control characters and halves of broken characters as blanks: names of files and classes may hold any."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def clipped(text: str, width: float, size: float = TEXT) -> str:
     """Return `text` cut with an ellipsis to fit `width` pixels; control characters become blanks."""
-    clean = "".join(c if c.isprintable() else " " for c in text)
+    clean = printable(text)
     if text_width(clean, size) <= width:
         return clean
     while clean and text_width(clean + "…", size) > width:
@@ -175,12 +181,31 @@ def clipped(text: str, width: float, size: float = TEXT) -> str:
 
 def _wrapped(title: str, width: float) -> list[str]:
     lines: list[str] = []
-    for word in "".join(c if c.isprintable() else " " for c in title).split():
+    for word in printable(title).split():
         if lines and text_width(f"{lines[-1]} {word}", 13.6) <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines
+
+
+@cache
+def _fonts() -> list[str]:
+    """The PNG's fonts: matplotlib's own, then whatever this machine has for further scripts."""
+    from matplotlib.font_manager import fontManager
+
+    wanted = (
+        "Noto Sans CJK JP",
+        "Noto Sans CJK SC",
+        "Hiragino Sans",
+        "PingFang SC",
+        "Microsoft YaHei",
+        "Noto Sans Devanagari",
+        "Noto Sans Thai",
+        "Arial Unicode MS",
+    )
+    present = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in wanted if name in present)]
 
 
 _TAG = re.compile(r"<[^>]*>")
@@ -211,7 +236,7 @@ def _dressed(raw: str, figure: Figure, *, standalone: bool) -> str:
         return re.sub(r'(\bid="|xlink:href="#|url\(#)', lambda m: m[1] + prefix + "-", tag)
 
     body = _TAG.sub(dress, body)
-    name = str(escape("".join(c if c.isprintable() else " " for c in figure.title)))
+    name = str(escape(figure.title))
     size = f'viewBox="0 0 {figure.width:g} {figure.height:g}" width="{figure.width:g}" height="{figure.height:g}"'
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     colours = f"<style>{palette.css()}</style>" if standalone else ""

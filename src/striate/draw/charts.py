@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.core.errors import ArgumentError, unknown_name
 from striate.draw import palette
-from striate.draw.canvas import SMALL, Figure, clipped, frame, headline, note, settle, text_width, title_height
+from striate.draw.canvas import SMALL, Figure, clipped, frame, headline, note, printable, settle, text_width, title_height
 from striate.draw.numbers import count, short
 
 if TYPE_CHECKING:
@@ -181,11 +181,11 @@ def histogram(
                 axes.stairs(amounts, edges, color=palette.series(place), linewidth=1.5)
                 peak = int(amounts.argmax())
                 axes.annotate(
-                    label, ((edges[peak] + edges[peak + 1]) / 2, amounts[peak]), xytext=(0, 3), textcoords="offset points", ha="center",
+                    printable(label), ((edges[peak] + edges[peak + 1]) / 2, amounts[peak]), xytext=(0, 3), textcoords="offset points", ha="center",
                     fontsize=SMALL, color=palette.series_text(place), annotation_clip=False,
                 )  # fmt: skip
         _axes(axes, x, y, log)
-        axes.margins(x=0)
+        axes.margins(x=0, y=0.1 if len(heights) > 1 else 0.03)
         note(canvas, f"{count(dropped)} values cannot be drawn and are left out" if dropped else "")
         settle(canvas)
 
@@ -236,10 +236,10 @@ def scatter(
         if names is not None:
             for kind, (across, up) in middles.items():
                 name = names[kind] if 0 <= kind < len(names) else str(kind)
-                _haloed(axes, across, up, name, palette.series_text(kind))
+                _haloed(axes, across, up, printable(name), palette.series_text(kind))
         for place, label in enumerate(labels or ()):
             if good[place]:
-                axes.annotate(label, spots[place], xytext=(5, 4), textcoords="offset points", fontsize=SMALL, color=_INK)
+                axes.annotate(printable(label), spots[place], xytext=(5, 4), textcoords="offset points", fontsize=SMALL, color=_INK)
 
     return Figure(width, height, build, title=title or "scatter")
 
@@ -253,9 +253,9 @@ def _axes(axes: Axes, x: str, y: str, log: str) -> None:
     """Name the axes and give them few, plainly written ticks; y's name stands above its axis, to be read without turning the head."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel(x, loc="right")
+    axes.set_xlabel(printable(x), loc="right")
     if y:
-        axes.set_title(y, loc="left", fontsize=SMALL, color=_SOFT, pad=6, x=0)
+        axes.set_title(printable(y), loc="left", fontsize=SMALL, color=_SOFT, pad=6, x=0)
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)
     for which, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
@@ -268,13 +268,14 @@ def _axes(axes: Axes, x: str, y: str, log: str) -> None:
 
 
 def _decades(axis: Axis) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     low, high = axis.get_data_interval()
     narrow = low > 0 and high > 0 and math.log10(high / low) < 1.7
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=7))
     axis.set_major_formatter(lambda value, _: short(value))
     axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], number: Mapping[str, int], room: float) -> None:

@@ -49,7 +49,7 @@ def page(title: str, sections: Sequence[Section], *, lead: Piece = "", facts: Ma
     navigation = Markup('<nav aria-label="Sections"><ul>{}</ul></nav>').format(links) if len(sections) > 1 else Markup("")
     figures = Markup("").join(Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(name, _shown(value)) for name, value in (facts or {}).items())
     parts = Markup("").join(_section(section, anchor) for section, anchor in zip(sections, anchors, strict=True))
-    return str(
+    document = str(
         Markup(_PAGE).format(  # noqa: S704 - our own literal
             title=title,
             style=Markup(palette.css() + _CSS),  # noqa: S704 - our own literals
@@ -60,6 +60,7 @@ def page(title: str, sections: Sequence[Section], *, lead: Piece = "", facts: Ma
             foot=Markup("<footer>{}</footer>").format(_block(foot)) if foot else "",
         )
     )
+    return _UNWRITABLE.sub("\ufffd", document)
 
 
 def text(words: Piece) -> Markup:
@@ -233,6 +234,9 @@ def _side(right: bool) -> Markup:
     return Markup(' class="number"') if right else Markup("")
 
 
+_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""What UTF-8 or HTML cannot hold; names of files and classes may."""
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -289,7 +293,8 @@ _CSS = (
     "font:.86rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace;overflow-wrap:normal}"
     ".language{display:block;color:var(--soft);font-size:.78rem;margin-bottom:.2rem}"
     ".pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--side),1fr));gap:.6rem .35rem;list-style:none;margin:1rem 0;padding:0}"
-    ".pictures figure{margin:0}.pictures img{display:block;width:100%;max-width:calc(var(--side)*1.4);aspect-ratio:1;object-fit:contain}"
+    ".pictures figure{margin:0}.pictures img{display:block;width:100%;max-width:calc(var(--side)*1.4);aspect-ratio:1;"
+    "object-fit:contain;object-position:left bottom}"
     ".hard{image-rendering:pixelated}.pictures figcaption{font-size:.78rem;line-height:1.3;margin-top:.15rem}"
     ".warning{border-left:3px solid var(--bad);padding:.1rem 0 .1rem .8rem}.warning span{color:var(--bad)}"
     "details{margin:1rem 0}summary{cursor:pointer;color:var(--accent)}"
@@ -298,7 +303,8 @@ _CSS = (
     "@media(max-width:36rem){body{padding-top:1.6rem}section{margin-top:2.4rem}.facts>div{grid-template-columns:1fr;gap:0}"
     "th,td{padding-right:.9rem}.figures{grid-template-columns:1fr 1fr;gap:1rem}.figures dd{font-size:1.4rem}}"
     "@media print{@page{margin:16mm}html{font-size:10.5pt}body{max-width:none;padding:0}nav,.skip{display:none}section{margin-top:1.6rem}"
-    "h2,h3{break-after:avoid}figure,tr,.code,.pictures li{break-inside:avoid}pre{white-space:pre-wrap}a{color:inherit;text-decoration:none}"
+    "h2,h3{break-after:avoid}figure,tr,.code,.pictures li{break-inside:avoid}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
+    ".pair{grid-template-columns:1fr 1fr;gap:0 1.5rem}a{color:inherit;text-decoration:none}"
     ".scroll{overflow:visible}details::details-content{content-visibility:visible;display:block;height:auto}"
     ".pictures{grid-template-columns:repeat(auto-fill,minmax(calc(var(--side)*.75),1fr))}}"
 )

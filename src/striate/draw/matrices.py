@@ -56,7 +56,7 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], title: str = "", *, wid
         axes.set_aspect("equal")
         axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")
-        axes.set_xlabel("predicted", fontsize=SMALL)
+        axes.set_xlabel("predicted", fontsize=SMALL, labelpad=7)
         axes.set_ylabel("true", fontsize=SMALL)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -112,7 +112,7 @@ def reliability(
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set_aspect("equal")
         ticks = [0, 0.25, 0.5, 0.75, 1]
-        axes.set_xticks(ticks, [f"{t * 100:.0f}\u2009%" for t in ticks])
+        axes.set_xticks(ticks[1:], [f"{t * 100:.0f}\u2009%" for t in ticks[1:]])
         axes.set_yticks(ticks, [f"{t * 100:.0f}\u2009%" for t in ticks])
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)

@@ -75,7 +75,10 @@ def series_text(number: int) -> str:
 
 def _text_pair(number: int) -> tuple[str, str]:
     light, dark = SERIES[number % len(SERIES)]
-    return readable(light, ROLES["raised"][0]), readable(dark, ROLES["raised"][1])
+    words = readable(light, ROLES["raised"][0])
+    if words == light:  # one step apart, so that an SVG's colours tell lines from words
+        words = f"{light[:5]}{int(light[5:], 16) - 1:02x}"
+    return words, readable(dark, ROLES["raised"][1])
 
 
 def variables() -> dict[str, tuple[str, str]]:
