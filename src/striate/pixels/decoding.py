@@ -12,7 +12,7 @@ import numpy as np
 from striate.core.errors import ArgumentError, PictureError
 from striate.pixels import jpeg
 from striate.pixels.modes import to_uint8, upright
-from striate.pixels.quiet import quiet_pillow
+from striate.pixels.quiet import strict_pillow
 from striate.pixels.refusal import AGAIN, CONVERT, refusal
 from striate.pixels.scaling import reduced, reduction, with_channels
 
@@ -100,7 +100,7 @@ def _quick(data: bytes, path: str | Path, short_side: int | None) -> np.ndarray 
 def _pillow(data: bytes, path: str | Path, background: tuple[int, int, int], short_side: int | None) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
-    with quiet_pillow():
+    with strict_pillow():
         try:
             with Image.open(io.BytesIO(data), formats=_formats()) as image:
                 width, height = image.size

@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from striate.pixels.quiet import quiet_pillow
+from striate.pixels.quiet import strict_pillow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def _orientation(body: bytes) -> int | None:
 
     exif = Image.Exif()
     try:
-        with quiet_pillow():
+        with strict_pillow():
             exif.load(body)
             value = exif.get(0x0112, 1)
     except Exception:  # noqa: BLE001 - broken metadata raises whatever it likes; Pillow's own path decides what it is worth

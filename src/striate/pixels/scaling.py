@@ -43,7 +43,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int], *, box: Box | None = None
     """Resample a part of a picture to `size` (H, W): H W C uint8 in, H W C uint8 out.
 
     Pillow's resampling on bytes: with `antialias` (the default) the filter widens with the reduction; without, it looks at the nearest
-    2 x 2 or 4 x 4 pixels only, as deployment code often does. `box` is cut out exactly, then resampled, in one step.
+    2 x 2 or 4 x 4 pixels only, as deployment code often does. With a `box`, pixels around it count as far as the filter reaches.
     """
     from PIL import Image
 
@@ -56,8 +56,12 @@ def resized(pixels: np.ndarray, size: tuple[int, int], *, box: Box | None = None
         bands = [resized(pixels[:, :, c : c + 1], size, box=box, kind=kind, antialias=antialias) for c in range(channels)]
         return np.concatenate(bands, axis=2)
     resample = Image.Resampling.BILINEAR if kind == "bilinear" else Image.Resampling.BICUBIC
-    # Pillow copies the whole picture in: hand it no more than the pixels the box touches.
-    left, top, right, bottom = int(box[0]), int(box[1]), int(np.ceil(box[2])), int(np.ceil(box[3]))
+    # Pillow copies the whole picture in: hand it no more than the pixels within the filter's reach of the box.
+    reach = 1 if kind == "bilinear" else 2
+    x = max(1.0, (box[2] - box[0]) / size[1]) * reach + 1 if antialias else reach + 1
+    y = max(1.0, (box[3] - box[1]) / size[0]) * reach + 1 if antialias else reach + 1
+    left, top = max(0, int(box[0] - x)), max(0, int(box[1] - y))
+    right, bottom = min(width, int(np.ceil(box[2] + x))), min(height, int(np.ceil(box[3] + y)))
     image = _image(pixels[top:bottom, left:right])
     inner = (box[0] - left, box[1] - top, min(box[2] - left, image.width), min(box[3] - top, image.height))
     if antialias:
