@@ -19,10 +19,12 @@ from striate.core.runtime import settings as resolve
 from striate.core.signature import Source, command_line, python_call
 from striate.core.storage import clear_leftovers, lock, write_json
 from striate.core.tensors import load_tensors, save_tensors
+from striate.data.registry import parse_spec
 from striate.training import checkpoint, recipes, tasks
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.evaluation import run_over
 from striate.training.loop import Training, fit
+from striate.training.registry import optimisers, schedules
 from striate.training.run import Run
 
 MODEL_SEED = 0
@@ -84,6 +86,7 @@ def train(
     chosen = recipes.default(name, opened.name) if recipe is None else recipes.get(recipe)
     changes = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None} | dict(settings or {})
     chosen = chosen.edited(**changes)
+    _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
     network = _network(model, opened, seed)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
@@ -231,6 +234,14 @@ def _finish(t: Training) -> None:
     write_json(run.folder / "result.json", summary)
     run.update(state="finished", reason=None)
     t.progress.finished(summary)
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Refuse a recipe's unknown names before anything is made on disk."""
+    optimisers.entry(recipe.optimiser).signature.check(recipe.options)
+    schedules.entry(recipe.schedule)
+    for spec in recipe.augment:
+        parse_spec(spec)
 
 
 def _arranged(data: Any, recipe: Recipe, seed: int) -> Any:

@@ -53,7 +53,7 @@ def check_loss(loss: Tensor, where: Position) -> bool:
     """Whether the loss is a finite number that has not exploded; remembers the first one. Accelerators are asked only now and then."""
     if loss.device.type != "cpu" and where.step % ACCELERATOR_EVERY:
         return True
-    value = float(loss)
+    value = float(loss.detach())
     if not math.isfinite(value):
         return False
     if where.first_loss is None:
@@ -65,7 +65,7 @@ def explain_divergence(
     model: nn.Module, batch: Batch, loss: Tensor, where: Position, rate: float, folder: Path, steps_an_epoch: int
 ) -> DivergenceError:
     """Build the error that says where the numbers went wrong first, why that happens and what is left."""
-    value = float(loss)
+    value = float(loss.detach())
     epoch = where.step // steps_an_epoch + 1
     what = "exploded to" if math.isfinite(value) else "became"
     if not bool(torch.isfinite(batch.x).all()):
