@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+REAL = ("real data", True)
 DATA_OUTCOMES = pytest.StashKey[Counter]()
 
 
@@ -19,8 +20,10 @@ def pytest_configure(config):
 
 
 def pytest_runtest_setup(item):
-    if item.get_closest_marker("data") and not os.environ.get("STRIATE_DATA"):
-        pytest.skip("STRIATE_DATA is not set: no real data sets here")
+    if item.get_closest_marker("data"):
+        item.user_properties.append(REAL)
+        if not os.environ.get("STRIATE_DATA"):
+            pytest.skip("STRIATE_DATA is not set: no real data sets here")
     if item.get_closest_marker("gpu"):
         import torch
 
@@ -47,18 +50,23 @@ class DataGuard:
         self.config = config
 
     def pytest_runtest_logreport(self, report):
-        if "data" in report.keywords and (report.when == "call" or report.outcome == "skipped"):
+        if REAL in map(tuple, report.user_properties) and (report.when == "call" or report.outcome == "skipped"):
             self.config.stash[DATA_OUTCOMES][report.outcome] += 1
 
-    def pytest_sessionfinish(self, session):
+    def all_skipped(self):
         outcomes = self.config.stash[DATA_OUTCOMES]
-        if os.environ.get("STRIATE_DATA") and outcomes["skipped"] and not outcomes["passed"] and session.exitstatus == pytest.ExitCode.OK:
+        return bool(os.environ.get("STRIATE_DATA")) and outcomes["skipped"] > 0 and outcomes["passed"] == 0
+
+    def pytest_sessionfinish(self, session):
+        if self.all_skipped() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter):
         outcomes = self.config.stash[DATA_OUTCOMES]
         if outcomes:
-            terminalreporter.line("tests of the real sets: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
+            verdict = "; all skipped although STRIATE_DATA is set: that is a failure" if self.all_skipped() else ""
+            counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+            terminalreporter.line(f"tests of the real sets: {counts}{verdict}")
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,10 +20,10 @@ NAMED = {
     "A": "lenet5 alexnet zfnet nin vgg googlenet inception-v3 resnet-18-34 resnet-50-152 resnet-cifar resnet-cifar-1202 plain-cifar preact "
     "wide-resnet resnext stochastic-depth densenet fractalnet squeezenet dpn mlp text-cnn pattern",
     "J": "init-statistics dead-relu saturation relu-vs-tanh optimisers capacity feature-transform linear-templates mlp-templates knn-regions "
-    "hinge-vs-softmax two-layer-net parameter-sharing conv-kernels gabor pooling-invariance lenet-errors lenet-invariances plain-vs- "
-    "residual identity-by-construction batch-norm dropout depth-compositional universal-approximation receptive-field inception- "
-    "arithmetic vgg-table dual-path all-convolutional pca-vs-autoencoder denoising stacked-pretraining transfer-grid fc-to-conv "
-    "perceptron adaline neocognitron texture covariate-shift convnetjs-cifar10 style understanding",
+    "hinge-vs-softmax two-layer-net parameter-sharing conv-kernels gabor pooling-invariance lenet-errors lenet-invariances "
+    "plain-vs-residual identity-by-construction batch-norm dropout depth-compositional universal-approximation receptive-field "
+    "inception-arithmetic vgg-table dual-path all-convolutional pca-vs-autoencoder denoising stacked-pretraining transfer-grid "
+    "fc-to-conv perceptron adaline neocognitron texture covariate-shift convnetjs-cifar10 style understanding",
 }
 IDS = [f"{letter}{number}" for letter, count in NUMBERED.items() for number in range(1, count + 1)]
 IDS += [f"{letter} {name}" for letter, names in NAMED.items() for name in names.split()]
