@@ -61,8 +61,8 @@ class Pair:
         p = f"p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'}"
         counts = f"only {self.first} is wrong on {self.only_first:,}, only {self.second} on {self.only_second:,} of {self.n:,}"
         if self.p < 0.05:
-            points = f"{abs(self.difference) * 100:.2f} points ({_points(self)})"
-            return f"{lead} reads {points} more right ({wording.part_name(self.split)} part, {counts}; McNemar {p})"
+            points = f"{abs(self.difference) * 100:.2f} points"
+            return f"{lead} has the lower {wording.part_name(self.split)} error, by {points} ({_points(self)}; {counts}; McNemar {p})"
         return f"{self.first} and {self.second} cannot be told apart on the {wording.part_name(self.split)} part ({counts}; McNemar {p})"
 
 
@@ -156,7 +156,7 @@ def _distinct(runs: Sequence[StoredRun]) -> list[str]:
 def _row(name: str, run: StoredRun) -> Row:
     split, figures = measured(run)
     n, error = number(figures.get("n")), number(figures.get("error"))
-    if split in run.predictions and error is None:
+    if split is not None and split in run.predictions and error is None:
         given = run.predictions[split]
         if given.targets is not None:
             n, error = len(given.targets), float((given.shares.argmax(axis=1) != given.targets).mean())
@@ -189,10 +189,10 @@ def _pair(first_name: str, first: StoredRun, second_name: str, second: StoredRun
     if split is None:
         return "there is no held-out part that both have predictions for"
     one, other = first.predictions[split], second.predictions[split]
-    wrong = _wrong_by_index(one), _wrong_by_index(other)
-    if wrong[0] is None or wrong[1] is None:
+    wrong, also_wrong = _wrong_by_index(one), _wrong_by_index(other)
+    if wrong is None or also_wrong is None:
         return f"the {wording.part_name(split)} part has no labels"
-    (where, missed, labels), (also_where, also_missed, also_labels) = wrong
+    (where, missed, labels), (also_where, also_missed, also_labels) = wrong, also_wrong
     if not np.array_equal(where, also_where) or not np.array_equal(labels, also_labels):
         return f"their {wording.part_name(split)} parts hold different samples"
     only_first, only_second = int((missed & ~also_missed).sum()), int((also_missed & ~missed).sum())

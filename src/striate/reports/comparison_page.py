@@ -37,10 +37,9 @@ def comparison_page(compared: Comparison) -> str:
             }
             for pair in compared.pairs
         ]
-        intro = (
-            "Error of the first minus error of the second, in points, on the same samples; the interval is Bonett and Price's, p McNemar's exact test."
-        )
-        sections.append(html.Section("What can be told apart", [html.table(rows), *(str(pair) + "." for pair in compared.pairs)], intro=intro, short="Test"))
+        intro = "Error of the first minus error of the second in points, on the same samples; Bonett and Price's interval, McNemar's exact test."
+        words = [f"{pair}." for pair in compared.pairs]
+        sections.append(html.Section("What can be told apart", [html.table(rows), *words], intro=intro, short="Test"))
     charts = []
     names = [row.name for row in compared.rows]
     for key, title, percent in _CHARTS:
@@ -48,7 +47,7 @@ def comparison_page(compared: Comparison) -> str:
         kept = {name: line for name, line in drawn.items() if line[0]}
         if kept:
             colours = {name: names.index(name) for name in kept}
-            charts.append(html.figure(draw.curves(kept, title, "epoch", "", percent=percent, colours=colours, floor=0, width=460, height=260)))
+            charts.append(html.figure(draw.curves(kept, title, "epoch", percent=percent, colours=colours, floor=0, width=460, height=260)))
     if charts:
         sections.append(html.Section("How they learned", [html.side_by_side(charts)], short="Curves"))
     return html.page(compared.title, sections)

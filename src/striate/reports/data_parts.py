@@ -51,10 +51,10 @@ def _preprocessing(values: Mapping[str, Any]) -> str | None:
         return None
     words = []
     if isinstance(values.get("size"), list):
-        words.append(f"{values.get('resize', 'resized')} to {' × '.join(map(str, values['size']))}" if values.get("resize") != "none" else "size kept")
-    for name in ("mean", "std"):
-        if isinstance(values.get(name), list):
-            words.append(f"{name} {', '.join(f'{value:.4g}' for value in values[name][:4])}")
+        to = " × ".join(map(str, values["size"]))
+        words.append("size kept" if values.get("resize") == "none" else f"{values.get('resize', 'resized')} to {to}")
+    statistics = {name: values[name] for name in ("mean", "std") if isinstance(values.get(name), list)}
+    words += [f"{name} {', '.join(f'{value:.4g}' for value in numbers[:4])}" for name, numbers in statistics.items()]
     if values.get("whitening") not in (None, "none"):
         words.append(f"{wording.spelled(values['whitening'])} whitening")
     return "; ".join(words) or None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
+
+from markupsafe import Markup
 
 from striate.core.contracts import Recipe
 from striate.draw import html
 from striate.reports import wording
 from striate.reports.stored import StoredRun
 
+_ALWAYS = ("epochs", "batch", "optimiser", "lr", "weight_decay", "schedule", "augment", "average")
 _FILES = {
     "run.json": "how the run was started and how it ended",
     "history.jsonl": "one row an epoch",
@@ -30,13 +34,12 @@ def recipe_section(run: StoredRun) -> html.Section:
     if not recipe:
         return html.Section("The recipe is not known", ["run.json holds no recipe."], short="Recipe")
     usual = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    chosen = {name: value for name, value in recipe.items() if name != "name" and not _same(value, usual.get(name, dataclasses.MISSING))}
-    rest = {name: value for name, value in recipe.items() if name != "name" and name not in chosen}
-    pieces: list[html.Piece] = []
-    if chosen:
-        pieces.append(html.facts({_words(name): wording.spelled(value) for name, value in chosen.items()}))
+    fields = {name: value for name, value in recipe.items() if name != "name"}
+    chosen = [name for name in fields if name in _ALWAYS or not _same(fields[name], usual.get(name, dataclasses.MISSING))]
+    rest = [name for name in fields if name not in chosen]
+    pieces: list[html.Piece] = [_in_two({_words(name): wording.spelled(fields[name]) for name in chosen})]
     if rest:
-        pieces.append(html.folded("Everything else, at its default", [html.facts({_words(name): wording.spelled(rest[name]) for name in rest})]))
+        pieces.append(html.folded("Everything else, at its default", [_in_two({_words(name): wording.spelled(fields[name]) for name in rest})]))
     return html.Section(f"The recipe: {recipe.get('name', 'custom')}", pieces, short="Recipe")
 
 
@@ -83,6 +86,12 @@ def files_section(run: StoredRun) -> html.Section:
     if more > 0:
         pieces.append(f"And {more:,} more.")
     return html.Section("In the folder", pieces, intro=str(run.folder), short="Files")
+
+
+def _in_two(values: Mapping[str, object]) -> Markup:
+    names = list(values)
+    half = (len(names) + 1) // 2
+    return html.side_by_side([html.facts({name: values[name] for name in part}) for part in (names[:half], names[half:]) if part])
 
 
 def _same(value: Any, usual: Any) -> bool:

@@ -21,7 +21,7 @@ def pictures_of(run: StoredRun, split: str, indices: Sequence[int], live: Any = 
     if live is None and not isinstance(spec, str):
         return "The pictures are not shown: the data came from memory, and the run does not know where to find it again."
     try:
-        data = _load(spec, run) if live is None else live
+        data = _load(str(spec), run) if live is None else live
         wanted = run.part("data").get("fingerprint")
         if wanted and getattr(data, "fingerprint", wanted) != wanted:
             return f"The pictures are not shown: {spec or 'the data'} has changed since the run (its fingerprint differs)."

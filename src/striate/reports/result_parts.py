@@ -41,7 +41,7 @@ def _names(run: StoredRun, given: Predictions) -> tuple[str, ...]:
 
 def _confusions(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> html.Section:
     wrong = matrix - np.diag(np.diag(matrix))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:10]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:8]
     pairs = [(int(place) // len(names), int(place) % len(names)) for place in order if wrong.flat[place] > 0]
     rows = [
         {
@@ -53,7 +53,9 @@ def _confusions(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> html.Sec
         }
         for true, guess in pairs
     ]
-    if not pairs:
+    if len(names) == 2 and pairs:
+        title = f"{names[0]} is read as {names[1]} {_times(int(wrong[0, 1]))}, {names[1]} as {names[0]} {_times(int(wrong[1, 0]))}"
+    elif not pairs:
         title = f"Nothing is confused: all {matrix.sum():,} are read right"
     else:
         times = int(wrong[pairs[0]])
@@ -61,14 +63,15 @@ def _confusions(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> html.Sec
         if len(pairs) > 1 and int(wrong[pairs[1]]) == times:
             title = f"No two classes are confused more than {_times(times)}"
     pieces: list[html.Piece] = []
+    shown: list[Markup] = []
     if len(names) <= LARGEST_MATRIX:
-        caption = "Rows: what it is. Columns: what the network says. Blue: read right; orange: errors, coloured by the root of their share of the row."
-        pieces.append(html.figure(draw.confusion(matrix, names), caption))
+        caption = "Rows: what it is; columns: what the network says. Blue is right, orange wrong, stronger with its share of the row."
+        shown.append(html.figure(draw.confusion(matrix, names), caption))
     else:
         pieces.append(f"The matrix of {len(names):,} classes is too large to be read; these are its largest entries off the diagonal.")
     if rows and len(names) > 2:
-        pieces.append(html.table(rows, caption="Most frequent confusions"))
-    return html.Section(title, pieces, short="Confusion")
+        shown.append(html.table(rows, caption="Most frequent confusions"))
+    return html.Section(title, [*pieces, html.side_by_side(shown)], short="Confusion")
 
 
 def _classes(given: Predictions, names: Sequence[str]) -> html.Section:
@@ -109,7 +112,7 @@ def _classes(given: Predictions, names: Sequence[str]) -> html.Section:
 
 
 def _calibration(given: Predictions) -> html.Section:
-    found = figures.calibration(given.targets, given.shares)  # type: ignore[arg-type]
+    found = figures.calibration(given.targets, given.shares, bins=15 if len(given.shares) >= 1000 else 10)  # type: ignore[arg-type]
     confidence = float(given.shares.max(axis=1).astype(np.float64).mean())
     right = float((given.shares.argmax(axis=1) == given.targets).mean())
     gap = abs(confidence - right) * 100
@@ -142,9 +145,7 @@ def _gallery(run: StoredRun, given: Predictions, names: Sequence[str], live: Any
         title = "Its one error"
     pictures = pictures_of(run, given.split, [mistake.index for mistake in worst], live)
     intro = "What it is → what the network says, and how sure it is of that."
-    captions = [
-        Markup("<b>{} → {}</b><br>{}").format(names[m.target], names[m.predicted], wording.percent(m.share, places=0)) for m in worst
-    ]
+    captions = [Markup("<b>{} → {}</b><br>{}").format(names[m.target], names[m.predicted], wording.percent(m.share, places=0)) for m in worst]
     details = [f"{m.caption}, {m.share:.1%} sure; the true class got {m.target_share:.1%}; {given.split} sample {m.index}" for m in worst]
     if isinstance(pictures, str):
         rows = [
@@ -152,15 +153,19 @@ def _gallery(run: StoredRun, given: Predictions, names: Sequence[str], live: Any
             for m in worst
         ]
         return html.Section(title, [html.warning(pictures), html.table(rows)], short="Errors")
-    return html.Section(title, [html.pictures(pictures, captions, details=details, size=_side(pictures), label=title)], intro=intro, short="Errors")
+    return html.Section(
+        title, [html.pictures(pictures, captions, details=details, size=_side(pictures, names), label=title)], intro=intro, short="Errors"
+    )
 
 
-def _side(pictures: Sequence[npt.NDArray[np.uint8]]) -> int:
-    return 84 if max(max(picture.shape[:2]) for picture in pictures) < 64 else 132
+def _side(pictures: Sequence[npt.NDArray[np.uint8]], names: Sequence[str]) -> int:
+    if max(max(picture.shape[:2]) for picture in pictures) >= 64:
+        return 148
+    return 84 if max(map(len, names)) <= 6 else 112
 
 
 def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

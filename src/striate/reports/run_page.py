@@ -53,8 +53,10 @@ def headline(run: StoredRun, given: Predictions | None) -> str:
         planned = number(run.part("recipe").get("epochs"))
         of = f" of {planned:g}" if planned else ""
         done = f"after {run.epochs:g}{of} epochs" if run.epochs else "before its first epoch ended"
-        fate = {"stopped": "was stopped", "failed": "failed", "running": "is still training:", "killed": "was killed"}.get(run.state, "did not finish:")
-        return f"{model} {fate} {done.removeprefix('after ') if run.state == 'running' else done}"
+        if run.state == "running":
+            return f"{model} is still training: {f'{run.epochs:g}{of} epochs' if run.epochs else 'no epoch done yet'}"
+        fate = {"stopped": "was stopped", "failed": "failed", "killed": "was killed"}.get(run.state, "did not finish:")
+        return f"{model} {fate} {done}"
     n, errors = _errors(run, given)
     if n is None or errors is None or run.split is None:
         return f"{model} was trained on {run.data_name}"
@@ -71,14 +73,15 @@ def _errors(run: StoredRun, given: Predictions | None) -> tuple[int | None, int 
 
 
 def _lead(run: StoredRun, given: Predictions | None) -> Markup:
-    pieces = [html.text(f"Trained on {run.data_name}{_when(run.facts.get('created'))}.")]
+    pieces = [html.text(_how(run))]
     if run.state != "finished":
         pieces.append(html.warning(_unfinished(run)))
     pieces += [html.warning(problem) for problem in run.problems]
     said = number(run.figures(given.split).get("error")) if given is not None else None
     n, errors = _errors(run, given)
     if said is not None and n and errors is not None and given is not None and abs(said - errors / n) > 0.5 / n:
-        words = f"result.json says an error of {wording.percent(said, n)}, the predictions say {wording.percent(errors / n, n)}; the page shows the latter."
+        both = f"result.json says an error of {wording.percent(said, n)}, the predictions say {wording.percent(errors / n, n)}"
+        words = f"{both}; this page shows the predictions'."
         pieces.append(html.warning(words))
     return Markup("").join(pieces)
 
@@ -98,39 +101,46 @@ def _unfinished(run: StoredRun) -> str:
     return f"{state}{because}What follows is what there is. {after}".strip()
 
 
+def _how(run: StoredRun) -> str:
+    count = run.part("splits", run.part("data")).get("train")
+    things = wording.things(run.data_name)
+    amount = f"{count:,} " if isinstance(count, int) else ""
+    what = f"{amount}{things}" if things == run.data_name else f"{amount}{things} of {run.data_name}"
+    lasted = f"for {run.epochs:g} epoch{'' if run.epochs == 1 else 's'} " if run.epochs else ""
+    use = ", ".join([*(str(run.facts[key]) for key in ("device", "precision") if run.facts.get(key)), f"seed {run.facts.get('seed', 'unknown')}"])
+    return f"Trained {lasted}on {what} ({use}){_when(run.facts.get('created'))}."
+
+
 def _when(created: Any) -> str:
     try:
         moment = datetime.datetime.fromisoformat(str(created))
     except ValueError:
         return ""
-    return f" on {moment.day} {moment:%B %Y}, {moment:%H:%M}{' UTC' if moment.utcoffset() == datetime.timedelta(0) else ''}"
+    return f", {moment.day} {moment:%B %Y}, {moment:%H:%M}{' UTC' if moment.utcoffset() == datetime.timedelta(0) else ''}"
 
 
 def _facts(run: StoredRun, given: Predictions | None) -> dict[str, object]:
     n, errors = _errors(run, given)
     known: dict[str, object] = {}
     if n and errors is not None:
-        part = wording.part_name(run.split or "")
-        known[f"{part} error ({wording.interval(errors, n)}, 95{wording.THIN}% interval)"] = wording.percent(errors / n, n)
+        known[f"{wording.part_name(run.split or '')} error, {errors:,} of {n:,}"] = wording.percent(errors / n, n)
+        known[f"95{wording.THIN}% interval of it"] = wording.interval(errors, n)
+        top5 = number(run.figures(run.split or "").get("top5_error"))
         if given is not None and given.targets is not None and given.shares.shape[1] > 5:
-            known["top-5 error"] = wording.percent(figures.topk_error(given.targets, given.shares, 5), n)
-        elif (top5 := number(run.figures(run.split or "").get("top5_error"))) is not None and len(run.classes) > 5:
+            top5 = figures.topk_error(given.targets, given.shares, 5)
+        if top5 is not None and len(run.classes) > 5:
             known["top-5 error"] = wording.percent(top5, n)
     elif (last := run.series("val/error")[1]) or (last := run.series("train/error")[1]):
         which = "validation" if run.series("val/error")[1] else "training"
         known[f"{which} error, last epoch"] = wording.percent(last[-1], places=1)
     if run.parameters is not None:
         known["parameters"] = wording.count(run.parameters)
-    samples = run.part("splits", run.part("data")).get("train")
-    if isinstance(samples, int):
-        known["training samples"] = wording.count(samples)
-    if run.epochs is not None:
-        known["epochs"] = f"{run.epochs:g}"
     if run.seconds is not None:
         known["of training"] = wording.duration(run.seconds)
     if run.rate is not None:
-        known[f"{'samples' if len(run.part('data').get('shape') or ()) == 1 else 'pictures'} a second"] = wording.rate(run.rate)
-    known["seed"] = str(run.facts.get("seed", "–"))
-    if run.facts.get("device"):
-        known["device, precision"] = ", ".join(str(run.facts[key]) for key in ("device", "precision") if run.facts.get(key))
+        known[f"{_samples(run)} a second"] = wording.rate(run.rate)
     return known
+
+
+def _samples(run: StoredRun) -> str:
+    return "samples" if len(run.part("data").get("shape") or ()) == 1 else "pictures"

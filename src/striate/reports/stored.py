@@ -202,7 +202,7 @@ def _history(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
         if isinstance(row, dict):
             rows.append(row)
     if broken:
-        problems.append(f"history.jsonl: {broken} line{'s' if broken > 1 else ''} could not be read and were left out.")
+        problems.append(f"history.jsonl: {broken} line{'s' if broken > 1 else ''} could not be read.")
     return rows
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from striate import draw
 from striate.draw import html
 from striate.reports import wording
-from striate.reports.filters import Filters, first_filters
+from striate.reports.filters import NEAR_ZERO, Filters, first_filters
 from striate.reports.stored import StoredRun
 
 SHOWN = 128
@@ -24,17 +24,16 @@ def learning_section(run: StoredRun) -> html.Section:
         text = "No epoch came to its end, so there is no history yet."
         return html.Section("Nothing learned yet", [text], short="Learning")
     pieces = []
-    for key, title, log in (("loss", "loss", ""), ("error", "error", "")):
+    for key in ("loss", "error"):
         lines = _lines(run, key)
         if lines:
             dashed = [label for label in lines if label == "training"] if len(lines) > 1 else []
             colours = {label: 1 if label == "training" else 0 for label in lines}
-            percent = key == "error"
-            chart = draw.curves(lines, title, "epoch", "", percent=percent, dashed=dashed, colours=colours, floor=0, log=log, width=460, height=250)
+            chart = draw.curves(lines, key, "epoch", percent=key == "error", dashed=dashed, colours=colours, floor=0, width=460, height=250)
             pieces.append(html.figure(chart))
     rates = run.series("lr")
     if rates[0]:
-        chart = draw.curves({"learning rate": rates}, "learning rate", "epoch", "", width=460, height=190, floor=0, colours={"learning rate": 2})
+        chart = draw.curves({"learning rate": rates}, "learning rate", "epoch", width=460, height=190, floor=0, colours={"learning rate": 2})
         pieces.append(html.figure(chart))
     notes = _notes(run)
     return html.Section(_learned(run), [html.side_by_side(pieces), *notes], short="Learning")
@@ -53,7 +52,8 @@ def filter_section(run: StoredRun) -> html.Section:
     pieces: list[html.Piece] = [_drawn(found)]
     if outputs > SHOWN:
         pieces.append(f"The first {SHOWN} of {outputs:,} are shown.")
-    intro = f"{found.layer} in {found.file}: {size}, all on one scale."
+    faint = f" ≈ 0: the norm is under {NEAR_ZERO:.0%} of the largest." if found.near_zero else ""
+    intro = f"{found.layer} in {found.file}: {size}, all on one scale.{faint}"
     return html.Section(found.title, pieces, intro=intro, short="Filters")
 
 
@@ -90,7 +90,8 @@ def _notes(run: StoredRun) -> list[html.Piece]:
     train = run.series("train/error")[1]
     if errors and train and errors[-1] < train[-1]:
         notes.append(
-            "Training figures are running means over an epoch, with augmentation and dropout on and weights still moving; they can lie above validation."
+            "Training figures are means over an epoch while the weights still move, with augmentation and dropout on; "
+            "so they can lie above validation."
         )
     return list(notes)
 
@@ -98,7 +99,7 @@ def _notes(run: StoredRun) -> list[html.Piece]:
 def _drawn(found: Filters) -> Markup:
     weights = found.weights[:SHOWN]
     outputs, channels, height, width = weights.shape
-    labels: Mapping[int, str] = {number: "near zero" for number in found.near_zero}
+    labels: Mapping[int, str] = dict.fromkeys(found.near_zero, "≈ 0")
     largest = float(np.abs(found.weights).max()) or 1.0
     if channels == 3:
         pictures = [(0.5 + 0.5 * kernel.transpose(1, 2, 0) / largest).astype(np.float32) for kernel in weights]

@@ -50,8 +50,8 @@ def part_name(split: str) -> str:
 
 
 def decimals(n: int | None) -> int:
-    """Return how many decimals a percentage of `n` samples deserves: enough to see one sample, at most two."""
-    return 1 if not n else min(2, max(0, math.ceil(math.log10(n / 100)))) if n > 0 else 1
+    """Return how many decimals a percentage of `n` samples deserves: two from 10,000 on, one from 200, else none."""
+    return 1 if n is None else 2 if n >= 10_000 else 1 if n >= 200 else 0
 
 
 def percent(share: float | None, n: int | None = None, *, places: int | None = None) -> str:
@@ -65,10 +65,10 @@ def percent(share: float | None, n: int | None = None, *, places: int | None = N
 
 
 def interval(errors: int, n: int) -> str:
-    """Spell Wilson's 95 % interval of an error rate: `0.4 to 2.8 %`."""
+    """Spell Wilson's 95 % interval of an error rate: `0.4–2.8 %`; two decimals where it is narrower than a point."""
     low, high = wilson(errors, n)
-    digits = max(1, decimals(n))
-    return f"{low * 100:.{digits}f} to {high * 100:.{digits}f}{THIN}%"
+    digits = 1 if high - low >= 0.01 else 2
+    return f"{low * 100:.{digits}f}–{high * 100:.{digits}f}{THIN}%"
 
 
 def count(value: float | None) -> str:
