@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Pictures:
 
     def __init__(self, fingerprint="f00d", name="digits"):
         self.name, self.fingerprint = name, fingerprint
-        self.images = load_digits().images
+        self.images = digits_of_sklearn().images
         self.asked = []
 
     def pictures(self, split, indices):
@@ -27,8 +28,12 @@ class Pictures:
         return [np.asarray(self.images[index] * 255 / 16, np.uint8)[..., None] for index in indices]
 
 
+digits_of_sklearn = functools.cache(load_digits)
+
+
+@functools.cache
 def digit_shares(seed=0, noise=0.0):
-    digits = load_digits()
+    digits = digits_of_sklearn()
     rows = np.arange(len(digits.target))
     train, test = train_test_split(rows, test_size=0.2, stratify=digits.target, random_state=0)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(digits.data[train], digits.target[train])
@@ -181,6 +186,18 @@ def make_run():
 @pytest.fixture
 def made_up():
     return spread_shares
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Figures left blank: for tests that read a page's words."""
+    from markupsafe import Markup
+
+    from striate import draw
+
+    for name in ("curves", "confusion", "reliability", "maps"):
+        getattr(draw, name)
+        monkeypatch.setattr(draw, name, lambda *_, **__: Markup("<svg></svg>"))
 
 
 @pytest.fixture
