@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from striate.core.errors import ArgumentError
 from striate.core.runtime import generator
 from striate.data import ragged
 from striate.data.augment.base import Augmentation, Draw, unit
+from striate.data.ragged import Cut
 from striate.data.stores import Fixed, Ragged, Tokens, as_tensor
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ class TableSplit:
     def length(self) -> int:
         """How many samples."""
         return len(self.table)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether pictures are resized one by one, in threads: they have many sizes, or another size or depth than the input."""
+        store, preprocess = self.table.store, self.preprocess
+        if preprocess is None or isinstance(store, Tokens):
+            return False
+        return isinstance(store, Ragged) or store.shape != (preprocess.channels, *preprocess.size)
 
     def batches(self, size: int, *, epoch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Yield the epoch's batches from step `start` on; see `contracts.Split.batches`.
@@ -77,15 +86,13 @@ class TableSplit:
 
     def _read(self, draws: Iterator[Draw]) -> Iterator[tuple[Tensor, Draw]]:
         store = self.table.store
-        if isinstance(store, Ragged):
-            if self.preprocess is None:
-                raise ArgumentError("pictures of many sizes need a preprocess")
-            cut = next((augment for augment in self.augment if isinstance(augment, ragged.Cut)), None) if self.training else None
-            yield from ragged.read(store, draws, self.preprocess, cut, list(self.augment).index(cut) if cut else 0)
+        if self.one_by_one:
+            cut = self.augment[0] if self.training and self.augment and isinstance(self.augment[0], Cut) else None
+            yield from ragged.read(cast("Ragged | Fixed", store), draws, cast("Preprocess", self.preprocess), cut)
         elif isinstance(store, Tokens):
             for draw in draws:
                 yield as_tensor(store.tokens)[draw.index].to(self.device), draw
-        else:
+        elif isinstance(store, Fixed):
             whole = store.tensor(self.device)
             for draw in draws:
                 if whole is None:
@@ -103,7 +110,7 @@ class TableSplit:
             return Batch(x, self._shares(y), draw.index, extra)
         plan = list(enumerate(self.augment)) if self.training else []
         for position, augment in plan:
-            if augment.stage == "pixels" and not (isinstance(augment, ragged.Cut) and isinstance(table.store, Ragged)):
+            if augment.stage == "pixels" and not (isinstance(augment, Cut) and self.one_by_one):
                 x = augment(x, draw.part(position))
         x = self._standardised(x)
         for position, augment in plan:
@@ -163,6 +170,3 @@ def _scale_and_bias(mean: Sequence[float], std: Sequence[float], x: Tensor) -> t
 def _sliced(batch: Batch, first: int, last: int) -> Batch:
     y = None if batch.y is None else batch.y[first:last]
     return Batch(batch.x[first:last], y, batch.index[first:last], {name: values[first:last] for name, values in batch.extra.items()})
-
-
-__all__ = ["Fixed", "TableSplit", "gathered", "standardise", "steps"]

@@ -156,6 +156,8 @@ class Dataset:
         """The augmentations of `augment`, built and fitted to the training split."""
         if not self.augment:
             return ()
+        from striate.data.ragged import Cut
+
         store = self.training_table.store
         if isinstance(store, Tokens):
             raise ArgumentError(f"augment: {', '.join(self.augment)} is for pictures; {self.name} is text")
@@ -163,6 +165,8 @@ class Dataset:
         moving = [spec for spec, augment in zip(self.augment, built, strict=True) if augment.places]
         if moving and "boxes" in self.training_table.extra:
             raise ArgumentError(f"augment: {moving[0]} would move the pictures but not their boxes; leave it out for this data")
+        if any(isinstance(augment, Cut) for augment in built[1:]):
+            raise ArgumentError(f"augment: {', '.join(self.augment)}: a crop that resizes sees the whole picture, so it must come first")
         return tuple(augment.fitted(store) for augment in built)
 
     def prepared(self, *, augment: Sequence[str] = (), device: str = "cpu", classes_as_shares: bool = False) -> Dataset:
@@ -202,18 +206,17 @@ class Dataset:
         pair = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         if min(pair) < 1:
             raise ArgumentError(f"size: got {size!r}, expected 1 or more pixels each way")
-        store = self.training_table.store
-        if isinstance(store, Fixed) and pair != store.shape[1:]:
-            raise ArgumentError(
-                f"{self.name}: its pictures are {store.shape[1]} x {store.shape[2]} and kept so; size={size!r} is for folders of photographs"
-            )
         return dataclasses.replace(self, size=pair)
 
     def whitened(self, kind: str) -> Dataset:
-        """Return a copy whose input is decorrelated as well (`pca`, `zca`) or only standardised (`none`)."""
+        """Return a copy whose input is decorrelated as well (`pca`, `zca`) or only standardised (`none`); a note says what it costs."""
         if kind not in ("none", "pca", "zca"):
             raise unknown_name("whitening", kind, ("none", "pca", "zca"))
-        return dataclasses.replace(self, whitening=kind)
+        if kind == "none":
+            return dataclasses.replace(self, whitening=kind)
+        length = int(np.prod(self.shape))
+        cost = f"{kind} whitening costs {length**2:,} multiply-adds a picture and a matrix of {length**2 * 4 / 2**20:.1f} MiB"
+        return dataclasses.replace(self, whitening=kind, notes=(*self.notes, cost))
 
     def class_counts(self, split: str = "train") -> npt.NDArray[np.int64]:
         """Return how many samples each class has in a split, K int64."""

@@ -13,12 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from striate.core.errors import ArgumentError
 from striate.data.augment.base import Augmentation
+from striate.data.stores import Fixed, Ragged
 from striate.pixels.scaling import resized, with_channels
 
 if TYPE_CHECKING:
     from striate.data.augment.base import Draw
-    from striate.data.stores import Ragged
     from striate.pixels import Preprocess
 
 AHEAD = 3
@@ -35,8 +36,15 @@ class Cut(Augmentation):
         raise NotImplementedError
 
 
-def read(store: Ragged, draws: Iterator[Draw], preprocess: Preprocess, cut: Cut | None, position: int) -> Iterator[tuple[Tensor, Draw]]:
-    """Yield each step's pictures as N C H W uint8 (channels last): cut at random, or fitted as `preprocess` says when `cut` is None."""
+def read(store: Ragged | Fixed, draws: Iterator[Draw], preprocess: Preprocess, cut: Cut | None) -> Iterator[tuple[Tensor, Draw]]:
+    """Yield each step's pictures as N C H W uint8 (channels last): cut at random, or fitted as `preprocess` says when `cut` is None.
+
+    Raises `ArgumentError` for float pictures, which are not resized.
+    """
+    if isinstance(store, Fixed) and store.pixels.dtype != np.uint8:
+        raise ArgumentError(
+            f"float pictures of {store.shape} cannot be brought to {(preprocess.channels, *preprocess.size)}; resize them before, or give uint8"
+        )
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     height, width = preprocess.size
 
@@ -52,7 +60,7 @@ def read(store: Ragged, draws: Iterator[Draw], preprocess: Preprocess, cut: Cut 
 
     def begin(draw: Draw) -> tuple[Draw, npt.NDArray[np.uint8], list[Future[None]]]:
         count = len(draw.index)
-        boxes = None if cut is None else cut.boxes(store.shapes[draw.index.numpy(), :2].astype(np.int64), draw.part(position))
+        boxes = None if cut is None else cut.boxes(_sizes(store, draw.index), draw.part(0))
         out = np.empty((count, height, width, preprocess.channels), dtype=np.uint8)
         block = max(1, -(-count // (4 * workers)))
         return draw, out, [pool.submit(some, draw, boxes, out, first, min(first + block, count)) for first in range(0, count, block)]
@@ -70,3 +78,9 @@ def read(store: Ragged, draws: Iterator[Draw], preprocess: Preprocess, cut: Cut 
             yield torch.from_numpy(out).permute(0, 3, 1, 2), draw
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sizes(store: Ragged | Fixed, index: Tensor) -> npt.NDArray[np.int64]:
+    if isinstance(store, Fixed):
+        return np.tile(np.array(store.shape[1:], dtype=np.int64), (len(index), 1))
+    return store.shapes[index.numpy(), :2].astype(np.int64)

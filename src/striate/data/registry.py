@@ -50,7 +50,7 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     values = {parameter.name: value for parameter, value in zip(takers, positional, strict=False)}
     twice = values.keys() & keywords.keys()
     if twice:
-        raise ArgumentError(f"augment: {spec!r} gives {sorted(twice)[0]} twice")
+        raise ArgumentError(f"augment: {spec!r} gives {min(twice)} twice")
     try:
         return name.replace("-", "_"), signature.check({**values, **keywords})
     except ArgumentError as error:

@@ -21,7 +21,7 @@ COPY_LIMIT = 16 << 30
 
 @dataclass(frozen=True, eq=False)
 class Fixed:
-    """Pictures of one size: `pixels` N C H W, uint8 (0 to 255) or float32; an array or a memory map."""
+    """Pictures of one size: `pixels` N C H W (in any memory order), uint8 (0 to 255) or float32; an array or a memory map."""
 
     pixels: npt.NDArray[Any]
     fingerprint: str
@@ -42,7 +42,7 @@ class Fixed:
 
     def picture(self, i: int) -> npt.NDArray[np.uint8]:
         """Return picture `i` as H W C uint8; floats are taken as shares of 1 and clipped."""
-        picture = self.pixels[i].transpose(1, 2, 0)
+        picture: npt.NDArray[Any] = self.pixels[i].transpose(1, 2, 0)
         if picture.dtype != np.uint8:
             picture = (np.clip(np.nan_to_num(picture), 0, 1) * 255).round().astype(np.uint8)
         return picture
@@ -52,7 +52,9 @@ class Fixed:
         size = len(rows) * int(np.prod(self.shape)) * self.pixels.itemsize
         if size > COPY_LIMIT:
             raise DataError(f"holding out a part of this set would copy {size / 2**30:.0f} GiB into memory; give the part a folder of its own (val/)")
-        return Fixed(np.asarray(self.pixels)[rows], digest(self.fingerprint, rows.astype("<i8").tobytes()))
+        pixels = np.asarray(self.pixels).transpose(0, 2, 3, 1)
+        taken = pixels[rows].transpose(0, 3, 1, 2) if pixels.flags.c_contiguous else np.asarray(self.pixels)[rows]
+        return Fixed(taken, digest(self.fingerprint, rows.astype("<i8").tobytes()))
 
     def tensor(self, device: str) -> Tensor | None:
         """Return all pictures on `device` as N C H W, colour pictures laid out channels last; None when they would not fit there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,6 +55,15 @@ class Draw:
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, float32."""
         return self.mine(torch.randn((self.size, *shape), generator=self.generator))
+
+    def beta(self, alpha: float) -> Tensor:
+        """Numbers between 0 and 1 with the density of Beta(alpha, alpha), float32."""
+        numbers = np.random.Generator(np.random.PCG64(derived_seed(self.seed, self.epoch, self.step, self.salt, 1)))
+        return self.mine(torch.from_numpy(numbers.beta(alpha, alpha, self.size).astype(np.float32)))
+
+    def permutation(self) -> Tensor:
+        """The rows of the global batch in random order, int64; only for augmentations that mix, which are given the whole global batch."""
+        return self.mine(torch.randperm(self.size, generator=self.generator))
 
     def coins(self, chance: float = 0.5) -> Tensor:
         """True with probability `chance`, bool."""

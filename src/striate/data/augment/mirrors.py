@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError
-from striate.data.augment.base import Augmentation
+from striate.data.augment.base import Augmentation, rows_last
 from striate.data.registry import augmentation
 
 if TYPE_CHECKING:
@@ -26,17 +27,14 @@ class Mirror(Augmentation):
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         """Return the pictures, some mirrored; same shape and type."""
-        if self.alternate:
-            flip = draw.sample_coins() ^ bool(draw.epoch % 2)
-        else:
-            flip = draw.coins(self.chance)
-        pixels = x.permute(0, 2, 3, 1)
-        mirrored = flip.nonzero()[:, 0]
-        kept = (~flip).nonzero()[:, 0]
-        out = pixels.new_empty(pixels.shape)
-        out[kept] = pixels.index_select(0, kept)
-        out[mirrored] = pixels.index_select(0, mirrored).flip(2)
-        return out.permute(0, 3, 1, 2)
+        flip = draw.sample_coins() ^ bool(draw.epoch % 2) if self.alternate else draw.coins(self.chance)
+        if x.device.type != "cpu":
+            return torch.where(flip[:, None, None, None], x.flip(3), x)
+        pixels = rows_last(x)
+        order = flip.to(torch.uint8).argsort(stable=True)  # the kept ones first: whole rows are copied faster than picked apart
+        kept = len(order) - int(flip.sum())
+        sorted_rows = torch.cat([pixels.index_select(0, order[:kept]), pixels.index_select(0, order[kept:]).flip(2)])
+        return sorted_rows.index_select(0, order.argsort()).permute(0, 3, 1, 2)
 
 
 @augmentation("mirror", help="exchange left and right")

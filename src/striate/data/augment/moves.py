@@ -57,12 +57,15 @@ def windows(pixels: Tensor, down: Tensor, right: Tensor, size: tuple[int, int]) 
     view = pixels.as_strided(
         (count, tall - height + 1, wide - width + 1, height, width * channels), (tall * line, line, channels, line, 1), pixels.storage_offset()
     )
-    sample = torch.arange(count, device=pixels.device)
-    if pixels.device.type == "cpu":  # NumPy copies whole rows of a window; torch's index kernel goes element by element: five times slower
-        cut = torch.from_numpy(view.numpy()[sample.numpy(), down.numpy(), right.numpy()])
-    else:
-        cut = view[sample, down, right]
+    cut = _picked(view, torch.arange(count, device=pixels.device), down, right)
     return cut.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _picked(view: Tensor, sample: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    if view.device.type != "cpu":
+        return view[sample, down, right]
+    # NumPy copies whole rows of a window; torch's index kernel goes element by element: four times slower
+    return torch.from_numpy(view.numpy()[sample.numpy(), down.numpy(), right.numpy()])
 
 
 def _border(size: int, by: int, mode: Border) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.core.errors import DataError
-from striate.core.storage import digest
+from striate.core.storage import atomic, cache_folder, digest
 from striate.data.dataset import Dataset, Table
 from striate.data.sources.official import Download, Progress, checked, fetched, home, untarred
 from striate.data.stores import Fixed
@@ -46,19 +46,22 @@ def read_records(paths: Sequence[Path], labels: int) -> tuple[npt.NDArray[np.uin
     for path in paths:
         size = path.stat().st_size
         if size == 0 or size % record:
-            raise DataError(
-                f"{path}: has {size} bytes, expected a multiple of {record} ({labels} label bytes and {PIXELS} of pixels); download it again"
-            )
+            raise DataError(f"{path}: has {size} bytes, expected a multiple of {record} ({labels} of labels, {PIXELS} of pixels); download it again")
         counts.append(size // record)
-    pixels = np.empty((sum(counts), 3, 32, 32), dtype=np.uint8)
-    targets = np.empty((sum(counts), labels), dtype=np.int64)
-    first = 0
-    for path, count in zip(paths, counts, strict=True):
-        rows = np.memmap(path, dtype=np.uint8, mode="r", shape=(count, record))
-        targets[first : first + count] = rows[:, :labels]
-        pixels[first : first + count].reshape(count, PIXELS)[:] = rows[:, labels:]
-        first += count
-    return pixels, targets
+    files = [np.memmap(path, dtype=np.uint8, mode="r", shape=(count, record)) for path, count in zip(paths, counts, strict=True)]
+    targets = np.concatenate([rows[:, :labels] for rows in files]).astype(np.int64)
+    return _packed(files, labels, digest(*(checked(path) for path in paths))), targets
+
+
+def _packed(files: Sequence[npt.NDArray[np.uint8]], labels: int, key: str) -> npt.NDArray[np.uint8]:
+    """Return all pictures N 3 32 32 from one file in the cache that holds them as N H W C, the order batches are made in; written once."""
+    count = sum(len(rows) for rows in files)
+    pack = cache_folder("packs") / f"cifar-{key}.nhwc"
+    if not pack.exists() or pack.stat().st_size != count * PIXELS:
+        with atomic(pack) as out:
+            for rows in files:
+                out.write(np.ascontiguousarray(rows[:, labels:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)).data)
+    return np.memmap(pack, dtype=np.uint8, mode="c", shape=(count, 32, 32, 3)).transpose(0, 3, 1, 2)
 
 
 def load_cifar(layout: Layout, progress: Progress | None) -> Dataset:
