@@ -42,12 +42,11 @@ class PartialConv2d(nn.Module):
 
     def reset_parameters(self, spread: float = 0.5773502691896258) -> None:
         """Draw weights and biases uniformly with standard deviation `spread`/√fan-in of their output map; torch's full convolution has 1/√3."""
-        areas = [len(sources) * self.kernel**2 for sources in self.table]
-        bounds = torch.tensor([spread * (3 / area) ** 0.5 for area in areas])
-        each = torch.repeat_interleave(bounds, torch.tensor([len(sources) for sources in self.table]))
+        bounds = [spread * (3 / (len(sources) * self.kernel**2)) ** 0.5 for sources in self.table]
+        each = [bound for bound, sources in zip(bounds, self.table, strict=True) for _ in sources]
         with torch.no_grad():
-            self.weight.uniform_(-1, 1).mul_(each[:, None, None].to(self.weight.device))
-            self.bias.uniform_(-1, 1).mul_(bounds.to(self.bias.device))
+            self.weight.uniform_(-1, 1).mul_(self.weight.new_tensor(each)[:, None, None])
+            self.bias.uniform_(-1, 1).mul_(self.bias.new_tensor(bounds))
 
     def dense(self) -> Tensor:
         """Return the full weight, out x in x k x k, with zeros where nothing is connected."""

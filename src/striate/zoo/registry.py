@@ -16,7 +16,7 @@ from striate.core.contracts import Card
 from striate.core.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn  # noqa: F401 - named in the bound below
+    from torch import nn
 
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 Shape = tuple[int, int, int]
