@@ -33,5 +33,5 @@ def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(StorageError, match="no such file"):
         load_tensors(tmp_path / "none.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-    with pytest.raises(StorageError, match="torn.safetensors"):
+    with pytest.raises(StorageError, match=r"torn\.safetensors"):
         load_tensors(tmp_path / "torn.safetensors")

@@ -1,5 +1,7 @@
 from . import figures as figures
 from . import recipes as recipes
+from .distortions import Robustness as Robustness
+from .distortions import robustness as robustness
 from .ensembles import ensemble as ensemble
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
@@ -8,3 +10,4 @@ from .finder import find_rate as find_rate
 from .run import Run as Run
 from .session import resume as resume
 from .session import train as train
+from .events import write_tensorboard as write_tensorboard

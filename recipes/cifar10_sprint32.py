@@ -1,0 +1,14 @@
+"""sprint32 on CIFAR-10: the course's human level (94 %) in minutes of two CPU cores.
+
+    python recipes/cifar10_sprint32.py
+
+Figures, seeds, machine and versions: logs/cifar10-sprint32.json.
+"""
+
+from __future__ import annotations
+
+from series import main
+
+if __name__ == "__main__":
+    claim = "at least 94 % test accuracy, six test-time views, in at most 9 minutes on two cores, mean of 3 seeds"
+    main("cifar10-sprint32", claim, model="sprint32", data="cifar10", recipe="cifar-sprint", seeds=3)
