@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
     from striate.core.registry import Entry
 
-INTRO = "A workbench for convolutional networks: build, train, transfer, see through, use."
+INTRO = "A workbench for convolutional networks.\nTo begin: striate train"
 NOTES = (
-    "striate COMMAND --help tells what a command takes. striate train alone learns handwritten digits.",
-    "--version; --debug (or STRIATE_DEBUG=1) shows where an error comes from.",
-    "Exit codes: 0 done, 1 a bug, 2 wrong arguments, 3 data, 4 files, 5 training, 130 interrupted.",
+    "striate COMMAND --help   what a command takes",
+    "--debug, STRIATE_DEBUG=1 where an error comes from",
+    "--version                which striate this is",
+    "Exit codes: 0 done, 1 bug, 2 arguments, 3 data, 4 files, 5 training, 130 stopped",
 )
+ORDER = ("train", "resume", "data", "evaluate", "predict", "report", "runs")
+"""Commands that stand first under their heading, in this order; the others follow by name."""
 COMPLETE = "_STRIATE_COMPLETE"
 
 
@@ -57,7 +60,12 @@ class Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the group's default command (`runs` is `runs list`) before arguments that name none."""
         default = self.default
-        if default and not (args and (args[0] in self.list_commands(ctx) or args[0] in ("-h", "--help"))) and not _is_word(args):
+        if (
+            default
+            and not ctx.resilient_parsing
+            and not (args and (args[0] in self.list_commands(ctx) or args[0] in ("-h", "--help")))
+            and not _is_word(args)
+        ):
             args = [default, *args]
         return super().parse_args(ctx, args)
 
@@ -72,7 +80,7 @@ class Group(click.Group):
 
         rows = [(str(entry.facts.get("section", "More")), name, entry.help) for name, entry in self.entries.items()]
         rows += [(str(next(iter(group.entries.values())).facts.get("section", "More")), name, str(group.help)) for name, group in self.groups.items()]
-        rows.sort(key=lambda row: row[1])
+        rows.sort(key=lambda row: (ORDER.index(row[1]) if row[1] in ORDER else len(ORDER), row[1]))
         top = ctx.parent is None
         formatter.write(group_help(ctx.command_path, str(self.help), rows, NOTES if top else (f"{ctx.command_path} COMMAND --help tells more.",)))
 

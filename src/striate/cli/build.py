@@ -57,6 +57,14 @@ class Command(click.Command):
 
     entry: Entry
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; a complaint always knows which command it is about."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page."""
         from striate.cli.page_of_help import command_help
@@ -112,6 +120,7 @@ def _callback(entry: Entry) -> Callable[..., Any]:
 def _parameter(parameter: Parameter, entry: Entry) -> click.Parameter:
     many = parameter.annotation.startswith(("tuple[", "list[", "Sequence["))
     item = replace(parameter, annotation=parameter.annotation.partition("[")[2].removesuffix("]").partition(",")[0]) if many else parameter
+    item = replace(item, annotation=item.annotation.replace(" | None", ""))  # leaving an option out is how one says none
     metavar = metavar_of(parameter, entry)
     offers = entry.facts.get("complete", {}).get(parameter.name)
     if not parameter.keyword_only:

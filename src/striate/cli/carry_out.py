@@ -63,6 +63,8 @@ def tell_plan(python: str, model: str, data: Any, recipe: Recipe, use: Settings,
     how = [f"recipe {recipe.name}: {epochs} of batch {recipe.batch}", f"{recipe.optimiser} lr {recipe.lr:g} {recipe.schedule}", *extras]
     say(f"{', '.join(how)}; {use.device} {use.precision}, {use.threads} thread{'s' * (use.threads != 1)}, seed {seed}", style="dim")
     say(f"in Python: import striate as st; run = {python}", style="dim")
+    for note in getattr(data, "notes", ()):
+        aside(f"note: {note}")
     problems = len(getattr(data, "problems", ()))
     if problems:
         aside(f"{problems} broken file{'s' * (problems != 1)} left out; striate data {data.spec or ''} lists them")

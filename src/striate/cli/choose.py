@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from striate.core.errors import ArgumentError, StorageError, nearest
+from striate.core.errors import ArgumentError, DataError, StorageError, nearest
 from striate.core.signature import Signature, python_call
 
 RUNS = Path("runs")
@@ -28,7 +28,7 @@ class Chosen:
     @property
     def python(self) -> str:
         """The call that opens it: `st.data.digits()`."""
-        return python_call(f"st.data.{self.source}", self.positional, self.keywords)
+        return python_call(f"st.data.{self.source.replace('-', '_')}", self.positional, self.keywords)
 
     def open(self) -> Any:
         """Open it: through `load`, which remembers the spec, unless there are options."""
@@ -38,7 +38,7 @@ class Chosen:
             return load(self.spec)
         from striate import data
 
-        return getattr(data, self.source)(*self.positional, **self.keywords)
+        return getattr(data, self.source.replace("-", "_"))(*self.positional, **self.keywords)
 
 
 def run_folder(text: str | Path) -> Path:
@@ -58,30 +58,51 @@ def chosen_data(spec: str, assignments: Sequence[str] = (), *, size: int | None 
     """Read DATA and its options against the source's signature; nothing is imported or opened yet."""
     from striate.data.registry import sources
 
+    name = _source_name(spec)
+    if name is not None:
+        return Chosen(name, (), _keywords(name, sources.entry(name).signature, assignments, size), spec)
     path = Path(spec).expanduser()
-    is_source = spec in sources
-    if is_source:
-        name = spec
-    elif path.is_dir():
-        name = "jsonl" if (path / "metadata.jsonl").exists() else "folder"
-    elif path.suffix.lower() in PATH_KINDS and path.is_file():
-        name = PATH_KINDS[path.suffix.lower()]
-    else:
-        close = nearest(spec, sources.names())
+    name = ("text" if _only_text(path) else "folder") if path.is_dir() else PATH_KINDS.get(path.suffix.lower()) if path.is_file() else None
+    if name is None:
+        known = [entry.name for entry in sources if not _required(entry.signature)]
+        close = nearest(spec, known)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        known = ", ".join(n for n in sources.names() if not any(p.required for p in sources.entry(n).signature.parameters))
-        kind = "no such file or folder, and no data set of that name" if not path.exists() else "not a kind of data file striate reads"
-        raise ArgumentError(f"{spec}: {kind}.{hint} Give a folder of class folders, a .csv, .jsonl, .txt or .tsv file, or one of: {known}")
-    keywords = _keywords(name, sources.entry(name).signature, assignments, size)
-    return Chosen(name, () if is_source else (str(path),), keywords, spec if is_source else str(path))
+        kind = "not a kind of data file striate reads" if path.exists() else "no such file or folder, and no data set of that name"
+        raise DataError(f"{spec}: {kind}.{hint} Give a folder of class folders, a .csv, .jsonl, .txt or .tsv file, or one of: {', '.join(known)}")
+    return Chosen(name, (str(path),), _keywords(name, sources.entry(name).signature, assignments, size), str(path))
+
+
+def _source_name(spec: str) -> str | None:
+    """The source called `spec`, where capitals, hyphens and underscores do not count; None when there is none that needs no path."""
+    from striate.data.registry import sources
+
+    def plain(name: str) -> str:
+        return name.lower().replace("-", "").replace("_", "")
+
+    return next((entry.name for entry in sources if plain(entry.name) == plain(spec.strip()) and not _required(entry.signature)), None)
+
+
+def _required(signature: Signature) -> bool:
+    return any(parameter.required for parameter in signature.parameters)
+
+
+def _only_text(folder: Path) -> bool:
+    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return bool(files) and all(path.is_file() and path.suffix.lower() in (".txt", ".tsv", ".pos", ".neg") for path in files)
 
 
 def _keywords(name: str, signature: Signature, assignments: Sequence[str], size: int | None) -> dict[str, Any]:
     allowed = Signature(tuple(p for p in signature.parameters if p.keyword_only))
+    for assignment in assignments:
+        key, given, _ = assignment.partition("=")
+        if not given:
+            raise ArgumentError(f"--data-option {assignment}: expected KEY=VALUE")
+        if key.strip().replace("-", "_") not in allowed.names:
+            raise ArgumentError(f"--data-option: {name} has no option {key!r}; it has {', '.join(allowed.names) or 'none'}")
     try:
         keywords = allowed.parse(assignments)
     except ArgumentError as error:
-        raise ArgumentError(str(error).replace("--set", "--data-option", 1) + f" (options of the source {name})") from None
+        raise ArgumentError(f"--data-option {error}") from None
     if size is not None:
         if "size" not in allowed.names:
             raise ArgumentError(f"--size: {name} has pictures of one size already; --size is for folders and files of your own pictures")

@@ -38,12 +38,7 @@ def doctor(*, json: bool = False) -> None:
         say(section.capitalize(), style="bold cyan")
         facts({f"  {name}": _shown(value) for name, value in found[section].items()}, first=16)
     say("Extras", style="bold cyan")
-    facts(
-        {
-            f"  {extra['name']}": extra["version"] or f"not installed: {extra['use']} (pip install 'striate[{extra['extra']}]')"
-            for extra in found["extras"]
-        }
-    )
+    facts({f"  {extra['name']}": extra["version"] or _missing(extra) for extra in found["extras"]}, first=16)
     for warning in found["warnings"]:
         aside(f"note: {warning}")
 

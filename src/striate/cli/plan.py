@@ -65,6 +65,8 @@ def make_plan(
         raise ArgumentError(f"--device: got {device!r}, expected auto, cpu, cuda, cuda:N or mps")
     chosen = chosen_data(data, data_options, size=size)
     _check_names(model, recipe)
+    if epochs is not None and epochs.is_integer():
+        epochs = int(epochs)  # it reads better in the Python that is printed
     lengths = {name: value for name, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
     settings = _settings(edits, lengths)
     optional = {"recipe": recipe, "folder": folder, **lengths}
@@ -89,6 +91,10 @@ def _check_names(model: str | None, recipe: str | None) -> None:
 
 def _settings(edits: Sequence[str], lengths: Mapping[str, Any]) -> dict[str, Any]:
     """Parse `--set` against the recipe's fields and check the values together with the flags that set fields too."""
+    for edit in edits:
+        if "=" not in edit:
+            sample = edit if edit in Signature.of_dataclass(Recipe).names else "smoothing"
+            raise ArgumentError(f"--set {edit}: expected KEY=VALUE, for example --set {sample}=0.1")
     try:
         settings = Signature.of_dataclass(Recipe).parse(edits)
     except ArgumentError as error:

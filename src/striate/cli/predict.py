@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -65,16 +66,20 @@ def predict(
         _print_csv(answers, top)
     else:
         _print_table(answers)
+    notes = [answer.note for answer in answers if answer.note]
+    for note in dict.fromkeys(notes):
+        aside(f"{notes.count(note)} of {len(answers)} pictures were {note}, the size this network learned on")
     broken = [answer.problem for answer in answers if answer.problem]
     if broken:
         told = "\n  ".join(str(problem) for problem in broken[:10]) + (f"\n  and {len(broken) - 10} more" if len(broken) > 10 else "")
         raise DataError(f"{len(broken)} of {len(answers)} files cannot be read:\n  {told}")
 
 
-def _as_json(answer: Prediction) -> dict[str, object]:
+def _as_json(answer: Prediction) -> Mapping[str, object]:
     if answer.problem:
         return {"path": str(answer.path), "problem": answer.problem.reason, "fix": answer.problem.fix}
-    return {"path": str(answer.path), "classes": [{"name": n, "share": round(s, 6)} for n, s in zip(answer.classes, answer.shares, strict=True)]}
+    classes = [{"name": name, "share": round(share, 6)} for name, share in zip(answer.classes, answer.shares, strict=True)]
+    return {"path": str(answer.path), "classes": classes} | ({"note": answer.note} if answer.note else {})
 
 
 def _print_csv(answers: list[Prediction], top: int) -> None:

@@ -188,7 +188,7 @@ def watcher(*, quiet: bool = False) -> Watcher:
     """Return the way of watching that fits where stderr goes."""
     if quiet:
         return Watcher()
-    return Line() if console(sys.stderr).is_terminal else Lines()
+    return Line() if sys.stderr.isatty() and not console(sys.stderr).is_dumb_terminal else Lines()
 
 
 def figures_of(row: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from striate.cli.registry import command
 
 @command(
     "resume",
-    help="Go on with a run that was stopped or killed, to the same bits.",
+    help="Go on with a run that was stopped or killed, with the same result.",
     section="Start",
     options={
         "run": "The run's folder, or its name under runs/.",

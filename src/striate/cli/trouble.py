@@ -12,14 +12,13 @@ TRACE = "Add --debug to the command (or set STRIATE_DEBUG=1) to see where it hap
 
 
 def tell(text: str, *, kind: str = "error") -> None:
-    """Print `kind: text` on stderr, the kind in colour on a terminal; long texts wrap at words."""
+    """Print the text on stderr, `error: ` before it unless it tells of a stop; long texts wrap at words on a terminal."""
     from rich.text import Text
 
     from striate.cli.output import console
 
     out = console(sys.stderr)
-    message = Text(f"{kind}: ", style="bold red" if kind == "error" else "bold yellow")
-    message.append(text, style="not bold default")
+    message = Text.assemble(("error: ", "bold red"), text) if kind == "error" else Text(text, style="yellow")
     out.print(message, soft_wrap=not out.is_terminal)
 
 
@@ -36,7 +35,7 @@ def usage_text(error: click.UsageError) -> str:
     see = f"See: {where} --help"
     if isinstance(error, click.NoSuchOption):
         known = [name for p in ctx.command.get_params(ctx) for name in (*p.opts, *p.secondary_opts) if name.startswith("--")] if ctx else []
-        close = nearest(error.option_name, known)
+        close = [name for name in known if name.startswith(error.option_name)] or nearest(error.option_name, known, count=1)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         return f"{where} has no option {error.option_name}.{hint} {see}"
     if isinstance(error, click.BadOptionUsage):

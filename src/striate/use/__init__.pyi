@@ -1,4 +1,4 @@
-from striate.use.files import Found as Found
-from striate.use.files import find as find
-from striate.use.prediction import Prediction as Prediction
-from striate.use.prediction import predict as predict
+from .files import Found as Found
+from .files import find as find
+from .prediction import Prediction as Prediction
+from .prediction import predict as predict

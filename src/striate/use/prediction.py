@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Prediction:
     classes: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     problem: PictureError | None = None
+    note: str = ""
+    """What was done to the picture that the network's own pictures never needed; empty as a rule."""
 
     def __str__(self) -> str:
         """One line: path, then the best class and its share, or the problem."""
@@ -50,7 +53,8 @@ def predict(
 ) -> list[Prediction]:
     """Return one prediction a file, in the order of `files` (files, folders, patterns; a folder's files alphabetically).
 
-    The run's own preprocessing opens each file. A file that cannot be read does not lose the others: its prediction carries the `problem`.
+    The run's own preprocessing opens each file; where it never resizes (digits, MNIST, CIFAR) a picture of another size is scaled until it covers the
+    input, its centre is cut, and `note` says so. A file that cannot be read does not lose the others: its prediction carries the `problem`.
     Raises `DataError` when no file can be read at all, `ArgumentError` for a bad `top` or `batch` or a run that does not take pictures.
     """
     from striate.training import Run
@@ -87,13 +91,16 @@ class _Predictor:
 
     def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
         with ThreadPoolExecutor(min(READERS, len(paths))) as readers:
-            pictures = list(readers.map(lambda path: _open(self.preprocess, path), paths))
-        good = [place for place, picture in enumerate(pictures) if not isinstance(picture, PictureError)]
-        answers = [Prediction(path, problem=p) if isinstance(p, PictureError) else Prediction(path) for path, p in zip(paths, pictures, strict=True)]
-        if good:
-            shares, order = self._shares(torch.stack([pictures[place] for place in good]))
-            for place, row, numbers in zip(good, shares, order, strict=True):
-                answers[place] = Prediction(paths[place], tuple(self.classes[number] for number in numbers), tuple(row))
+            opened = list(readers.map(lambda path: _open(self.preprocess, path), paths))
+        read = [(picture, note) for picture, note in opened if not isinstance(picture, PictureError)]
+        rows = iter(zip(*self._shares(torch.stack([picture for picture, _ in read])), strict=True) if read else ())
+        answers = []
+        for path, (picture, note) in zip(paths, opened, strict=True):
+            if isinstance(picture, PictureError):
+                answers.append(Prediction(path, problem=picture))
+            else:
+                shares, numbers = next(rows)
+                answers.append(Prediction(path, tuple(self.classes[number] for number in numbers), tuple(shares), note=note))
         return answers
 
     @torch.no_grad()
@@ -107,14 +114,22 @@ class _Predictor:
         return best.values.tolist(), best.indices.tolist()
 
 
-def _open(preprocess: Any, path: Path) -> Any:
-    """The picture C H W uint8, or the error that says why not."""
+def _open(preprocess: Any, path: Path) -> tuple[Any, str]:
+    """The picture C H W uint8 with a note on what was done to it, or the error that says why there is none."""
     if not path.exists():
-        return PictureError(path, "no such file", "Check the spelling, or quote the pattern.")
+        return PictureError(path, "no such file", "Check the spelling, or quote the pattern."), ""
     try:
-        return preprocess.open(path)
+        try:
+            return preprocess.open(path), ""
+        except ArgumentError:
+            if getattr(preprocess, "resize", None) != "none":
+                raise
+            height, width = preprocess.size
+            return dataclasses.replace(preprocess, resize="crop").open(path), f"brought to {height} x {width} pixels"
     except PictureError as error:
-        return error
+        return error, ""
+    except ArgumentError as error:
+        return PictureError(path, str(error), "This network takes other pictures."), ""
 
 
 def _chunks(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
