@@ -5,9 +5,9 @@ from .distortions import robustness as robustness
 from .ensembles import ensemble as ensemble
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .events import write_tensorboard as write_tensorboard
 from .finder import find_batch as find_batch
 from .finder import find_rate as find_rate
 from .run import Run as Run
 from .session import resume as resume
 from .session import train as train
-from .events import write_tensorboard as write_tensorboard
