@@ -55,8 +55,7 @@ def test_a_whole_run(run_folder, pictures):
     page = Page(path.read_text())
     assert page.text.count("LeNet-5 reads 95.6 % of 360 held-out digits right") == 2  # title and heading
     for words in (
-        "test error, 16 of 360",
-        "2.8–7.1 %",
+        "test error: 16 of 360; 95 % interval 2.8–7.1 %",
         "top-5 error",
         "61,706",
         "All 16 errors, the most confident first",
@@ -109,7 +108,7 @@ def test_unfinished_runs_say_so_on_top(tmp_path, make_run, state, reason, head, 
     assert words in page.text
     assert "There is no checkpoint to go on from" in page.text
     (tmp_path / "run" / "last.safetensors").write_bytes(b"")
-    assert f"striate resume {tmp_path / 'run'}" in read(tmp_path / "run").text
+    assert f"<code>striate resume {tmp_path / 'run'}</code>" in read(tmp_path / "run").source
 
 
 @blank

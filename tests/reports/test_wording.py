@@ -63,3 +63,8 @@ def test_values_and_shapes():
     assert wording.shape_name([5, 8, 8]) == "8 × 8, 5 channels"
     assert wording.shape_name(None) == "–"
     assert wording.plain(wording.size(61_234)) == "61 kB"
+
+
+def test_code_in_words():
+    assert wording.with_code("`striate resume <a>` goes on") == "<code>striate resume &lt;a&gt;</code> goes on"
+    assert wording.with_code("it's 5` long") == "it&#39;s 5` long"

@@ -55,6 +55,6 @@ def _preprocessing(values: Mapping[str, Any]) -> str | None:
         words.append("size kept" if values.get("resize") == "none" else f"{values.get('resize', 'resized')} to {to}")
     statistics = {name: values[name] for name in ("mean", "std") if isinstance(values.get(name), list)}
     words += [f"{name} {', '.join(f'{value:.4g}' for value in numbers[:4])}" for name, numbers in statistics.items()]
-    if values.get("whitening") not in (None, "none"):
-        words.append(f"{wording.spelled(values['whitening'])} whitening")
+    if values.get("whitening") not in (None, False, "none"):
+        words.append("whitened")
     return "; ".join(words) or None

@@ -75,7 +75,7 @@ def _errors(run: StoredRun, given: Predictions | None) -> tuple[int | None, int 
 def _lead(run: StoredRun, given: Predictions | None) -> Markup:
     pieces = [html.text(_how(run))]
     if run.state != "finished":
-        pieces.append(html.warning(_unfinished(run)))
+        pieces.append(html.warning(wording.with_code(_unfinished(run))))
     pieces += [html.warning(problem) for problem in run.problems]
     said = number(run.figures(given.split).get("error")) if given is not None else None
     n, errors = _errors(run, given)
@@ -123,8 +123,8 @@ def _facts(run: StoredRun, given: Predictions | None) -> dict[str, object]:
     n, errors = _errors(run, given)
     known: dict[str, object] = {}
     if n and errors is not None:
-        known[f"{wording.part_name(run.split or '')} error, {errors:,} of {n:,}"] = wording.percent(errors / n, n)
-        known[f"95{wording.THIN}% interval of it"] = wording.interval(errors, n)
+        label = f"{wording.part_name(run.split or '')} error: {errors:,} of {n:,}; 95{wording.THIN}% interval {wording.interval(errors, n)}"
+        known[label] = wording.percent(errors / n, n)
         top5 = number(run.figures(run.split or "").get("top5_error"))
         if given is not None and given.targets is not None and given.shares.shape[1] > 5:
             top5 = figures.topk_error(given.targets, given.shares, 5)

@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from striate.training.figures import wilson
 
 _NAMES = {
@@ -129,6 +131,14 @@ def spelled(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {spelled(item)}" for name, item in value.items()) or "none"
     return str(value)
+
+
+def with_code(text: str) -> Markup:
+    """Return text as HTML with everything between backticks set as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
 
 
 def plain(text: str) -> str:
