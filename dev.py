@@ -258,7 +258,7 @@ def clean(*, everything: bool) -> None:
 def main() -> None:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="dev.py", description="Make striate's environment (.venv) and run it.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("demo", help="install, train LeNet-5 on real digits, print the path of the report")
     tests = commands.add_parser("test", help="install, then lint, types, layers and the fast tests; words after -- go to pytest")
     tests.add_argument("--all", action="store_true", help="the slow tests too")
@@ -273,7 +273,7 @@ def main() -> None:
     elif asked.command == "clean":
         clean(everything=asked.all)
     else:
-        {"demo": demo, "lint": lint, "install": lambda: install(["dev"])}[asked.command]()
+        {"demo": demo, "lint": lint, "install": lambda: install(["dev"]), None: parser.print_help}[asked.command]()
 
 
 if __name__ == "__main__":
