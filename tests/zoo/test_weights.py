@@ -54,6 +54,8 @@ def test_another_number_of_classes_keeps_a_fresh_head_and_says_so(model, tmp_pat
     head = other.fc.weight.clone()
     loaded = zoo.load_weights(other, tmp_path / "w.safetensors")
     assert loaded.fresh == ("fc",)
+    with pytest.warns(UserWarning, match=r"w.safetensors: fc is for 10 classes in the file and 3 here"):
+        zoo.build("resnet20", classes=3, input=(3, 32, 32), weights=tmp_path / "w.safetensors")
     assert "fc is for 10 classes in the file and 3 here" in loaded.notes[1]
     assert torch.equal(other.fc.weight, head)
     assert same({k: v for k, v in model.state_dict().items() if not k.startswith("fc.")}, other.state_dict())

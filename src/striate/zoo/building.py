@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def build(
     `classes` is a number or the class names; `input` is one sample's shape, C H W; `options` are the factory's own keywords
     (`names` lists architectures, `striate models NAME` their options).
     Raises `UnknownNameError` for an unknown name or option, `ArgumentError` for an input too small or an option out of range,
-    `StorageError` for weights that do not fit.
+    `StorageError` for weights that do not fit. A head left fresh because the file has another number of classes is told by a warning.
     """
     entry = architectures.entry(name)
     allowed = Signature(tuple(p for p in entry.signature.parameters if p.keyword_only))
@@ -42,7 +43,9 @@ def build(
     if weights is not None:
         from striate.zoo.weights import load_weights
 
-        load_weights(model, weights)
+        loaded = load_weights(model, weights)
+        if loaded.fresh:
+            warnings.warn(f"{loaded.path.name}: {'; '.join(loaded.notes[1:])}", stacklevel=2)
     return model
 
 
