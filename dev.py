@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -154,6 +153,7 @@ def _has_torch() -> bool:
 
 
 def _without_pip(extras: list[str]) -> dict[str, str]:
+    import importlib.metadata
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -171,9 +172,9 @@ def test_an_installation_is_renewed_when_its_inputs_or_extras_change(dev, tmp_pa
 
 def test_where_pip_reaches_nothing_the_missing_libraries_are_named(dev, capfd, monkeypatch):
     def absent(name):
-        raise dev.importlib.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(dev.importlib.metadata, "version", absent)
+    monkeypatch.setattr(metadata, "version", absent)
     with pytest.raises(dev.StepFailed):
         dev._without_pip([])
     shown = capfd.readouterr().out
