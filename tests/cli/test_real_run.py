@@ -53,11 +53,12 @@ def told_json(capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_train_tells_what_it_does_and_how_it_went(trained: dict[str, Any]) -> None:
     assert trained["err"].splitlines()[0] == "note: the 8x8 pictures are enlarged to 16x16 by repeating pixels"
-    first, second, third, *rest = trained["out"].splitlines()
-    assert first.startswith("lenet5 on digits: 1,438 train, 359 test; 10 classes, 1 x ")
-    assert second.startswith("recipe digits: 2 epochs of batch 128, adamw lr 0.008")
-    assert "st.train('lenet5', 'digits'" in third
-    assert rest[-1].startswith("run     ")
+    first, second, third, fourth, *rest = trained["out"].splitlines()
+    assert first.startswith("train    lenet5 on digits: 1,438 train, 359 test; 10 classes, 1 x ")
+    assert second.startswith("recipe   digits: 2 epochs of batch 128, adamw lr 0.008")
+    assert re.fullmatch(r"runs on  cpu (bf16|fp32), \d+ threads?, seed 0", third)
+    assert fourth.startswith("Python   import striate as st; run = st.train('lenet5', 'digits'")
+    assert rest[-1] == f"run      {trained['folder']}"
     table = [line.split() for line in rest if line.startswith(("split", "test"))]
     assert table[0][:4] == ["split", "samples", "wrong", "error"]
     wrong, error = int(table[1][2]), float(table[1][3])
@@ -66,8 +67,8 @@ def test_train_tells_what_it_does_and_how_it_went(trained: dict[str, Any]) -> No
 
 
 def test_the_printed_python_does_the_same(trained: dict[str, Any], tmp_path: Path) -> None:
-    line = next(line for line in trained["out"].splitlines() if line.startswith("in Python: "))
-    call = ast.parse(line.removeprefix("in Python: ")).body[1]
+    line = next(line for line in trained["out"].splitlines() if line.startswith("Python "))
+    call = ast.parse(line.removeprefix("Python").strip()).body[1]
     assert isinstance(call, ast.Assign)
     assert isinstance(call.value, ast.Call)
     keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.value.keywords}

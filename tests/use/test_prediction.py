@@ -99,7 +99,7 @@ def test_a_network_that_never_resizes_says_so_when_it_must(run: Run, tmp_path: P
     own, large = picture(tmp_path / "a.png", 255, 0), picture(tmp_path / "b.png", 255, 0, side=16)
     first, second = predict(run, [own, large], precision="fp32")
     assert (first.note, second.note) == ("", "brought to 8 x 8 pixels")
-    assert second.shares == pytest.approx(first.shares, abs=0.01), "the filter softens the edge"
+    assert second.shares == pytest.approx(first.shares, abs=0.02), "the filter softens the edge"
 
 
 def test_the_users_network_keeps_its_weights_and_mode(run: Run, tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.cli.output import aside, duration, percent, print_json, say, shown_path, table
+from striate.cli.output import aside, duration, facts, percent, print_json, say, shown_path, table
 from striate.cli.progress import Watcher, watcher
 
 if TYPE_CHECKING:
     from striate.cli.plan import Plan
     from striate.core.contracts import Recipe
     from striate.core.runtime import Settings
+
+LABELS = 7
+"""Width of the first column, the same before and after training."""
 
 
 def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> None:
@@ -40,12 +43,10 @@ def watch_and_sum_up(action: Callable[[Watcher], Any], *, report: bool, json: bo
     if json:
         print_json({"run": str(run.folder), "state": run.state, "report": None if path is None else str(path), **(run.result or {})})
         return
-    if not quiet:
-        say(f"run     {shown_path(run.folder)}")
-    if path is not None:
-        say(shown_path(path) if quiet else f"report  {shown_path(path)}")
-    elif quiet:
-        say(shown_path(run.folder))
+    if quiet:
+        say(shown_path(path or run.folder))
+    else:
+        facts({"run": shown_path(run.folder), "report": shown_path(path) if path else None}, first=LABELS)
 
 
 def tell_plan(python: str, model: str, data: Any, recipe: Recipe, use: Settings, seed: int) -> None:
@@ -53,16 +54,24 @@ def tell_plan(python: str, model: str, data: Any, recipe: Recipe, use: Settings,
     lengths = {name: data.split(name).length for name in data.splits}
     counts = ", ".join(f"{count:,} {name}" if count is not None else f"{name} (a stream)" for name, count in lengths.items())
     shape = " x ".join(map(str, data.shape))
-    say(f"{model} on {data.name}: {counts}; {len(data.classes)} classes, {shape}", style="bold")
-    extras = [
-        *recipe.augment,
-        *([f"{recipe.average} average"] if recipe.average != "none" else []),
-        *([f"views {recipe.views}"] * (recipe.views != "one")),
-    ]
+    average, views = [f"{recipe.average} average"] * (recipe.average != "none"), [f"views {recipe.views}"] * (recipe.views != "one")
     epochs = f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
-    how = [f"recipe {recipe.name}: {epochs} of batch {recipe.batch}", f"{recipe.optimiser} lr {recipe.lr:g} {recipe.schedule}", *extras]
-    say(f"{', '.join(how)}; {use.device} {use.precision}, {use.threads} thread{'s' * (use.threads != 1)}, seed {seed}", style="dim")
-    say(f"in Python: import striate as st; run = {python}", style="dim")
+    how = [
+        f"{recipe.name}: {epochs} of batch {recipe.batch}",
+        f"{recipe.optimiser} lr {recipe.lr:g} {recipe.schedule}",
+        *recipe.augment,
+        *average,
+        *views,
+    ]
+    facts(
+        {
+            "train": f"{model} on {data.name}: {counts}; {len(data.classes)} classes, {shape}",
+            "recipe": ", ".join(how),
+            "runs on": f"{use.device} {use.precision}, {use.threads} thread{'s' * (use.threads != 1)}, seed {seed}",
+            "Python": f"import striate as st; run = {python}",
+        },
+        first=LABELS,
+    )
     for note in getattr(data, "notes", ()):
         aside(f"note: {note}")
     problems = len(getattr(data, "problems", ()))
@@ -89,9 +98,10 @@ def _tell_result(run: Any) -> None:
         table(*result_rows(result["splits"]))
         say()
     if "seconds" in result:
-        rows = run.history
+        epochs = len(run.history)
         best = f"; best epoch {result['best_epoch']}" if result.get("best_epoch") else ""
-        say(f"trained {result['parameters']:,} parameters for {len(rows)} epoch{'s' * (len(rows) != 1)} in {duration(result['seconds'])}{best}")
+        told = f"{result['parameters']:,} parameters, {epochs} epoch{'s' * (epochs != 1)} in {duration(result['seconds'])}{best}"
+        facts({"trained": told}, first=LABELS)
 
 
 def _report(run: Any) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
@@ -50,11 +51,10 @@ def evaluate(
 
     from striate.cli.carry_out import result_rows
     from striate.cli.output import print_json, say, table
-    from striate.data import load
     from striate.training import Run
     from striate.training import evaluate as measure
 
-    opened = load(chosen.spec, **facts["data"].get("options", {})) if data is None else chosen.open()
+    opened = (chosen if data is not None else dataclasses.replace(chosen, keywords=facts["data"].get("options", {}))).open()
     held_out = facts["recipe"].get("validation", 0.0)
     if data is None and held_out and split in ("train", "val"):
         opened = opened.held_out(held_out, facts["seed"])

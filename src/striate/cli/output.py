@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ACCENT = "cyan"
-PIPED_WIDTH = 200
+PIPED_WIDTH = 10_000
 """Columns of a table that goes into a pipe or a file, where nothing may be cut."""
+
+SHORT = 24
+"""A column no wider than this is never broken; the wider ones give way on a narrow terminal."""
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -46,7 +50,7 @@ def print_json(value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print rows under column heads; numbers (and texts that start like one) stand to the right."""
+    """Print rows under column heads; numbers (with or without a unit) stand to the right."""
     from rich.table import Table
     from rich.text import Text
 
@@ -54,7 +58,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str |
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold", header_style=ACCENT)
     for place, head in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
-        drawn.add_column(head, justify="right" if numeric else "left", overflow="fold")
+        short = max(len(head), *(len(str(row[place])) for row in rows), 0) <= SHORT
+        drawn.add_column(head, justify="right" if numeric else "left", overflow="fold", no_wrap=short)
     for row in rows:
         drawn.add_row(*[Text("" if value is None else str(value)) for value in row])
     _print_stripped(out, drawn)
@@ -104,5 +109,4 @@ def _print_stripped(out: Console, drawn: Table) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    text = str("" if value is None else value)
-    return text == "" or text.lstrip("-+").replace(",", "")[:1].isdigit()
+    return value is None or re.fullmatch(r"([-+]?[\d,.]+([ ]?(%|s|min( \d+ s)?|h( \d+ min)?))?)?", str(value)) is not None

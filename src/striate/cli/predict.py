@@ -95,12 +95,12 @@ def _print_csv(answers: list[Prediction], top: int) -> None:
 
 
 def _print_table(answers: list[Prediction]) -> None:
-    from striate.cli.output import percent, shown_path, table
+    from striate.cli.output import shown_path, table
 
     rows = []
     for answer in answers:
         if not answer.problem:
-            others = ", ".join(f"{name} {percent(share)}" for name, share in zip(answer.classes[1:], answer.shares[1:], strict=True))
-            rows.append([shown_path(answer.path), answer.classes[0], percent(answer.shares[0]), others])
+            others = ", ".join(f"{name} {share:.1%}" for name, share in zip(answer.classes[1:], answer.shares[1:], strict=True))
+            rows.append([shown_path(answer.path), answer.classes[0], f"{answer.shares[0]:.1%}", others])
     wide = any(row[3] for row in rows)
     table(["file", "class", "share", *(["then"] if wide else [])], [row if wide else row[:3] for row in rows])

@@ -36,5 +36,6 @@ def recipes(name: str | None = None, *, json: bool = False) -> None:
     if json:
         print_json([recipe.to_json() for recipe in found])
         return
-    rows = [[r.name, f"{r.epochs:g}", r.batch, r.optimiser, f"{r.lr:g}", r.schedule, known.help_of(r.name)] for r in found]
-    table(["name", "epochs", "batch", "optimiser", "lr", "schedule", "what for"], rows)
+    rows = [[recipe.name, f"{recipe.epochs:g}", recipe.optimiser, known.help_of(recipe.name)] for recipe in found]
+    table(["name", "epochs", "optimiser", "what for"], rows)
+    say("All of one: striate recipes NAME", style="dim")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from striate.cli.registry import command
 
+SIDE_BY_SIDE = 4
+"""Up to so many runs are compared in columns."""
+
 
 @command(
     "runs list",
@@ -55,7 +58,7 @@ def list_runs(*, folder: str = "runs", json: bool = False) -> None:
 def compare_runs(runs: tuple[Path, ...], *, html: Path | None = None, json: bool = False) -> None:
     """Compare by the stored predictions; torch is not imported."""
     from striate.cli.choose import run_folder
-    from striate.cli.output import print_json, say, shown_path, table
+    from striate.cli.output import print_json, say, shown_path
     from striate.core.errors import ArgumentError
     from striate.core.storage import write_text
     from striate.reports import compare
@@ -66,10 +69,20 @@ def compare_runs(runs: tuple[Path, ...], *, html: Path | None = None, json: bool
     if json:
         print_json(found.to_json())
     else:
-        table(*found.table())
+        _print_comparison(*found.table())
         for line in [*map(str, found.pairs), *found.notes]:
             say(line)
     if html is not None:
         write_text(html, found.html())
         if not json:
             say(f"page  {shown_path(html)}")
+
+
+def _print_comparison(heads: list[str], lines: list[list[str]]) -> None:
+    """A few runs stand side by side, one column each, which fits a terminal; many stand one a line."""
+    from striate.cli.output import table
+
+    if len(lines) > SIDE_BY_SIDE:
+        table(heads, lines)
+    else:
+        table(["", *[line[0] for line in lines]], [[head, *cells] for head, *cells in list(zip(heads, *lines, strict=True))[1:]])
