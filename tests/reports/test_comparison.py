@@ -55,14 +55,30 @@ def test_the_table_is_aligned(two):
     assert len(lines[1]) == len(lines[2])
 
 
-def test_what_cannot_be_compared_is_said(two):
-    facts = json.loads((two[1] / "run.json").read_text())
-    facts["data"]["fingerprint"] = "other"
-    (two[1] / "run.json").write_text(json.dumps(facts))
+def change_data(folder, **changes):
+    facts = json.loads((folder / "run.json").read_text())
+    facts["data"] |= changes
+    (folder / "run.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize("changes", [{"fingerprint": "other", "spec": "elsewhere/"}, {"fingerprints": {"test": "other"}}])
+def test_other_data_is_said(two, changes):
+    change_data(two[0], fingerprints={"test": "one"})
+    change_data(two[1], **changes)
     compared = compare(two)
     assert compared.pairs == []
-    assert any("did not see the same data" in note for note in compared.notes)
-    assert any("No paired test of good and noisy" in note for note in compared.notes)
+    assert compared.notes == ["No paired test of good and noisy: they were not measured on the same data, so their errors do not compare."]
+
+
+@pytest.mark.parametrize("changes", [{"fingerprint": "other"}, {"fingerprint": "other", "spec": "moved/", "fingerprints": {"test": "one"}}])
+def test_another_validation_part_leaves_the_test_part_comparable(two, changes):
+    expected = compare(two).pairs
+    if "fingerprints" in changes:
+        change_data(two[0], fingerprints={"test": "one"})
+    change_data(two[1], **changes)
+    compared = compare(two)
+    assert compared.pairs == expected
+    assert "read the same 360 test samples" in compared.notes[0]
 
 
 def test_other_samples_other_labels_or_none(two):
@@ -77,8 +93,16 @@ def test_other_samples_other_labels_or_none(two):
 
 def test_stopped_runs_join_in(tmp_path, make_run):
     compared = compare([make_run(tmp_path / "whole"), make_run(tmp_path / "stopped", state="stopped", epochs=2)])
-    assert [row.split for row in compared.rows] == ["test", "val"]
+    assert [(row.split, row.n) for row in compared.rows] == [("test", 360), ("val", 144)]
+    assert compared.title == "2 runs, of which only whole has a test error: 4.4\u202f%"
     assert "stopped (stopped)" in str(compared)
+
+
+def test_three_runs(two, tmp_path, make_run):
+    compared = compare([two[1], two[0], make_run(tmp_path / "third", noise=6.0)])
+    assert [(pair.first, pair.second) for pair in compared.pairs] == [("noisy", "good"), ("noisy", "third")]
+    assert compared.title == "good has the lowest test error of 3 runs: 4.4\u202f%"
+    assert "The 2 p-values are not corrected for testing several times." in compared.notes
 
 
 def test_json_and_page(two):

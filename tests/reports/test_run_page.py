@@ -97,8 +97,8 @@ def test_another_path_and_a_live_data_set(run_folder, tmp_path, pictures):
 @pytest.mark.parametrize(
     ("state", "reason", "head", "words"),
     [
-        ("stopped", "Ctrl-C in epoch 4", "LeNet-5 was stopped after 3 of 12 epochs", "Ctrl-C in epoch 4."),
-        ("failed", "the loss became NaN at step 70", "LeNet-5 failed after 3 of 12 epochs", "the loss became NaN at step 70."),
+        ("stopped", "Ctrl-C in epoch 4", "LeNet-5 was stopped after 3 of 12 epochs", "The run was stopped before its end: Ctrl-C in epoch 4."),
+        ("failed", "the loss became NaN at step 70", "LeNet-5 failed after 3 of 12 epochs", "The run failed: the loss became NaN at step 70."),
         ("running", None, "LeNet-5 was killed after 3 of 12 epochs", "no process is at work on it"),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 from striate.core.errors import ArgumentError
 from striate.reports import wording
 from striate.reports.listing import measured
-from striate.reports.stored import Predictions, StoredRun, number, stored
+from striate.reports.stored import ORDER, Predictions, StoredRun, number, stored
 from striate.training.figures import mcnemar, paired_difference, wilson
 
 
@@ -58,7 +58,7 @@ class Pair:
 
     def __str__(self) -> str:
         lead = self.first if self.only_first < self.only_second else self.second
-        p = f"p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'}"
+        p = f"p {'<' if self.p < 0.001 else '='}{wording.THIN}{max(self.p, 0.001):.3f}"
         counts = f"only {self.first} is wrong on {self.only_first:,}, only {self.second} on {self.only_second:,} of {self.n:,}"
         if self.p < 0.05:
             points = f"{abs(self.difference) * 100:.2f} points"
@@ -106,13 +106,17 @@ class Comparison:
     @property
     def title(self) -> str:
         """What the comparison shows, in a sentence."""
-        if len(self.pairs) == 1:
+        if len(self.pairs) == 1 and len(self.rows) == 2:
             return str(self.pairs[0]).partition(" (")[0]
-        known = [row for row in self.rows if row.error is not None]
-        if not known:
+        split = next((name for name in ORDER if any(row.split == name for row in self.rows)), None)
+        known = [(row.error, row) for row in self.rows if row.error is not None and row.split == split]
+        if not known or split is None:
             return f"{len(self.rows)} runs, none of them measured yet"
-        best = min(known, key=lambda row: row.error if row.error is not None else 1.0)
-        return f"{best.name} has the lowest error of {len(self.rows)} runs: {wording.percent(best.error, best.n)}"
+        best = min(known, key=lambda pair: pair[0])[1]
+        part = f"{wording.part_name(split)} error"
+        if len(known) == 1:
+            return f"{len(self.rows)} runs, of which only {best.name} has a {part}: {wording.percent(best.error, best.n)}"
+        return f"{best.name} has the lowest {part} of {len(known)} runs: {wording.percent(best.error, best.n)}"
 
     def html(self) -> str:
         """Return one self-contained page: the table, the paired tests, loss and error curves over one another."""
@@ -131,13 +135,14 @@ def compare(runs: Sequence[Any]) -> Comparison:
     read = [stored(run) for run in runs]
     names = _distinct(read)
     notes = [f"{name}: {problem}" for name, run in zip(names, read, strict=True) for problem in run.problems]
-    if len({run.part("data").get("fingerprint") for run in read}) > 1:
-        notes.append("These runs did not see the same data: their errors do not compare.")
     pairs = []
     for name, run in zip(names[1:], read[1:], strict=True):
         pair = _pair(names[0], read[0], name, run)
         if isinstance(pair, Pair):
             pairs.append(pair)
+            if read[0].part("data").get("fingerprint") != run.part("data").get("fingerprint"):
+                words = "were trained on different data (or held out another part), but read the same"
+                notes.append(f"{names[0]} and {name} {words} {pair.n:,} {wording.part_name(pair.split)} samples.")
         else:
             notes.append(f"No paired test of {names[0]} and {name}: {pair}.")
     if len(pairs) > 1:
@@ -181,13 +186,12 @@ def _row(name: str, run: StoredRun) -> Row:
 
 
 def _pair(first_name: str, first: StoredRun, second_name: str, second: StoredRun) -> Pair | str:
-    prints = first.part("data").get("fingerprint"), second.part("data").get("fingerprint")
-    if prints[0] != prints[1] or prints[0] is None:
-        return "they were not measured on the same data"
     common = [name for name in first.predictions if name in second.predictions]
     split = next((name for name in ("test", "val") if name in common), None)
     if split is None:
         return "there is no held-out part that both have predictions for"
+    if not _same_source(first, second, split):
+        return "they were not measured on the same data, so their errors do not compare"
     one, other = first.predictions[split], second.predictions[split]
     wrong, also_wrong = _wrong_by_index(one), _wrong_by_index(other)
     if wrong is None or also_wrong is None:
@@ -199,6 +203,21 @@ def _pair(first_name: str, first: StoredRun, second_name: str, second: StoredRun
     difference, low, high = paired_difference(only_first, only_second, len(missed))
     p = mcnemar(only_first, only_second)
     return Pair(first_name, second_name, split, len(missed), only_first, only_second, difference, low, high, p)
+
+
+def _same_source(first: StoredRun, second: StoredRun, split: str) -> bool:
+    """Return whether a split can be the same in both: equal fingerprints, of the split where known, else of the whole, else one source by name.
+
+    Holding out another validation part changes the whole's fingerprint and leaves the test part alone; positions and labels are compared as well.
+    """
+    one, other = first.part("data"), second.part("data")
+    prints = [first.part("fingerprints", one).get(split), second.part("fingerprints", other).get(split)]
+    if None not in prints:
+        return bool(prints[0] == prints[1])
+    if one.get("fingerprint") is not None and one.get("fingerprint") == other.get("fingerprint"):
+        return True
+    same = all(one.get(key) == other.get(key) for key in ("name", "spec", "options"))
+    return same and one.get("spec") is not None and split == "test"
 
 
 def _wrong_by_index(given: Predictions) -> tuple[Any, Any, Any] | None:

@@ -21,7 +21,7 @@ _CHARTS = (
 def comparison_page(compared: Comparison) -> str:
     """Return the self-contained page of a comparison."""
     header, lines = compared.table()
-    pieces: list[html.Piece] = [html.table([dict(zip(header, line, strict=True)) for line in lines])]
+    pieces: list[html.Piece] = [html.table([dict(zip(header, map(_whole, line), strict=True)) for line in lines])]
     pieces += [html.warning(note) for note in compared.notes]
     sections = [html.Section("Side by side", pieces, short="Table")]
     if compared.pairs:
@@ -32,8 +32,8 @@ def comparison_page(compared: Comparison) -> str:
                 "only the first is wrong": pair.only_first,
                 "only the second is wrong": pair.only_second,
                 "difference": f"{pair.difference * 100:+.2f}".replace("-", "−"),
-                "95 % interval": f"{pair.low * 100:+.2f} to {pair.high * 100:+.2f}".replace("-", "−"),
-                "p": "< 0.001" if pair.p < 0.001 else f"{pair.p:.3f}",
+                "95 % interval": _whole(f"{pair.low * 100:+.2f} to {pair.high * 100:+.2f}".replace("-", "−")),
+                "p": _whole("< 0.001") if pair.p < 0.001 else f"{pair.p:.3f}",
             }
             for pair in compared.pairs
         ]
@@ -51,3 +51,8 @@ def comparison_page(compared: Comparison) -> str:
     if charts:
         sections.append(html.Section("How they learned", [html.side_by_side(charts)], short="Curves"))
     return html.page(compared.title, sections)
+
+
+def _whole(cell: str) -> str:
+    """Keep a cell on one line: the table scrolls on a narrow screen."""
+    return cell.replace(" ", "\u00a0").replace("-", "\u2011").replace("–", "\u2060–\u2060" if len(cell) > 1 else "–")

@@ -26,7 +26,9 @@ def data_section(run: StoredRun) -> html.Section:
     pieces: list[html.Piece] = [html.facts(known)]
     title = f"The data: {run.data_name}"
     if run.check is None:
-        pieces.append("There is no data check in the folder; `striate data` makes one.")
+        where = data.get("spec")
+        hint = f"; `striate data {where}` makes one" if isinstance(where, str) else ""
+        pieces.append(html.text(wording.with_code(f"There is no data check in the folder{hint}.")))
         return html.Section(title, pieces, short="Data")
     findings = _findings(run.check)
     pieces.append(html.heading("The data check"))

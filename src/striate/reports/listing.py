@@ -60,7 +60,8 @@ def measured(run: StoredRun) -> tuple[str | None, Mapping[str, Any]]:
     for name in ("val", "train"):
         values = run.series(f"{name}/error")[1]
         if values:
-            return name, {"error": values[-1], "n": run.part("splits", run.part("data")).get(name)}
+            n = run.part("splits", run.part("data")).get(name) if name == "val" else None  # training error is a mean over moving weights
+            return name, {"error": values[-1], "n": n}
     return None, {}
 
 

@@ -87,18 +87,19 @@ def _lead(run: StoredRun, given: Predictions | None) -> Markup:
 
 
 def _unfinished(run: StoredRun) -> str:
-    reason = str(run.facts.get("reason") or "").strip()
-    because = f"{reason.rstrip('.')}. " if reason else ""
-    checkpoint = (run.folder / "last.safetensors").exists()
-    again = f"`striate resume {run.folder}` goes on from the last checkpoint." if checkpoint else "There is no checkpoint to go on from."
+    reason = str(run.facts.get("reason") or "").strip().rstrip(".")
     state = {
-        "running": "The run was still at work when this page was written. ",
-        "killed": "The run was killed: it says it is running, but no process is at work on it. ",
-        "failed": "The run failed. ",
-        "stopped": "The run was stopped before its end. ",
-    }.get(run.state, f"The run's state is {run.state!r}. ")
-    after = "" if run.state == "running" else again
-    return f"{state}{because}What follows is what there is. {after}".strip()
+        "running": "The run was still at work when this page was written",
+        "killed": "The run was killed: it says it is running, but no process is at work on it",
+        "failed": "The run failed",
+        "stopped": "The run was stopped before its end",
+    }.get(run.state, f"The run's state is {run.state!r}")
+    told = reason[:1].upper() + reason[1:] if reason.lower().startswith(run.state) else f"{state}: {reason}" if reason else state
+    if (run.folder / "last.safetensors").exists():
+        again = "" if run.state == "running" or "striate resume" in reason else f" `striate resume {run.folder}` goes on from the last checkpoint."
+    else:
+        again = "" if "checkpoint" in reason else " There is no checkpoint to go on from."
+    return f"{told}.{again} What follows is what there is."
 
 
 def _how(run: StoredRun) -> str:
