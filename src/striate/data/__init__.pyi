@@ -6,4 +6,6 @@ from .sources.cifar10 import cifar10 as cifar10
 from .sources.cifar100 import cifar100 as cifar100
 from .sources.digits import digits as digits
 from .sources.fashion_mnist import fashion_mnist as fashion_mnist
+from .sources.folder import folder as folder
 from .sources.mnist import mnist as mnist
+from .sources.text import text as text

@@ -19,7 +19,7 @@ from striate.data.stores import Fixed, Ragged, Store, Tokens
 if TYPE_CHECKING:
     from striate.core.contracts import Preprocess as AnyPreprocess
     from striate.data.batches import TableSplit
-    from striate.data.checks import CheckReport
+    from striate.data.findings import CheckReport
 
 
 @dataclass(frozen=True, eq=False)

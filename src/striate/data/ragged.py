@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +68,7 @@ def read(store: Ragged | Fixed, draws: Iterator[Draw], preprocess: Preprocess, c
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="striate-read")
     try:
-        waiting = deque(begin(draw) for draw, _ in zip(draws, range(AHEAD), strict=False))
+        waiting = deque(begin(draw) for draw in islice(draws, AHEAD))
         while waiting:
             draw, out, parts = waiting.popleft()
             following = next(draws, None)

@@ -26,17 +26,18 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     Raises `UnknownNameError` with the nearest names, `ArgumentError` for anything that is not a literal call.
     """
     form = f"augment: cannot read {spec!r}; write a name with literal arguments, such as mirror, crop(4) or crop(2, mode='reflect')"
+    word, bracket, rest = spec.strip().partition("(")
     try:
-        tree = ast.parse(spec.strip(), mode="eval").body
+        tree = ast.parse(word.replace("-", "_") + bracket + rest, mode="eval").body
     except (SyntaxError, ValueError):
         raise ArgumentError(form) from None
     name_node = tree.func if isinstance(tree, ast.Call) else tree
-    if not isinstance(name_node, (ast.Name, ast.BinOp)):
+    if not isinstance(name_node, ast.Name):
         raise ArgumentError(form)
-    name = ast.unparse(name_node).replace(" ", "")
-    signature = augmentations.entry(name.replace("-", "_")).signature
+    name = name_node.id
+    signature = augmentations.entry(name).signature
     if not isinstance(tree, ast.Call):
-        return name.replace("-", "_"), {}
+        return name, {}
     try:
         positional = [ast.literal_eval(argument) for argument in tree.args]
         keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in tree.keywords}
@@ -52,7 +53,7 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     if twice:
         raise ArgumentError(f"augment: {spec!r} gives {min(twice)} twice")
     try:
-        return name.replace("-", "_"), signature.check({**values, **keywords})
+        return name, signature.check({**values, **keywords})
     except ArgumentError as error:
         raise type(error)(f"augment {spec!r}: {error}") from None
 

@@ -52,7 +52,21 @@ def held_out(data: Dataset, share: float, seed: int) -> Dataset:
     part = table.take(held)
     tables = {"train": table.take(kept), "val": joined([data.tables["val"], part]) if "val" in data.tables else part}
     tables.update({name: other for name, other in data.tables.items() if name not in tables})
-    return dataclasses.replace(data, tables=tables)
+    return dataclasses.replace(data, tables=_unseen_words_forgotten(tables))
+
+
+def _unseen_words_forgotten(tables: dict[str, Table]) -> dict[str, Table]:
+    """Turn words that the training split does not have into the unknown word everywhere else: the vocabulary comes from training only."""
+    train = tables["train"].store
+    if not isinstance(train, Tokens):
+        return tables
+    known = np.union1d(np.unique(train.tokens), [0])
+    changed = dict(tables)
+    for name, table in tables.items():
+        if name != "train" and isinstance(table.store, Tokens):
+            tokens = np.where(np.isin(table.store.tokens, known), table.store.tokens, 1)
+            changed[name] = dataclasses.replace(table, store=Tokens(tokens, table.store.lengths, digest(table.store.fingerprint, train.fingerprint)))
+    return changed
 
 
 def merged(data: Dataset, names: Sequence[str]) -> Dataset:

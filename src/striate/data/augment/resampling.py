@@ -124,5 +124,5 @@ def affine(
     shift: float = 0.0,
     mode: Literal["zero", "edge"] = "zero",
 ) -> Affine:
-    """Return the affine change: up to `rotate` and `shear` degrees, `scale` in size, 1 + `squeeze` in width over height, `shift` in shares of a side."""
+    """Return the affine change: `rotate` and `shear` in degrees, `scale` in size, 1 + `squeeze` in width over height, `shift` in shares."""
     return Affine(rotate, scale, squeeze, shear, shift, mode)
