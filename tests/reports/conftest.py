@@ -14,6 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import train_test_split
 
+from striate.data.findings import CheckReport, Sample, SplitFacts
+
 
 class Pictures:
     """As much of a data set as the report asks for."""
@@ -40,6 +42,13 @@ def digit_shares(seed=0, noise=0.0):
     random = np.random.default_rng(seed)
     pixels = digits.data[test] + random.normal(0, noise, digits.data[test].shape)
     return model.predict_proba(pixels).astype(np.float32), digits.target[test], test
+
+
+def checked(classes, n):
+    counts = [1293 // len(classes)] * len(classes)
+    parts = {"train": SplitFacts(1293, counts), "val": SplitFacts(144, counts), "test": SplitFacts(n, counts)}
+    copies = (Sample("train", 3, None, classes[0]), Sample("test", 8, None, classes[0]))
+    return CheckReport(name="digits", kind="pictures", classes=tuple(classes), splits=parts, duplicates=(copies,), near=())
 
 
 def write_run(
@@ -141,7 +150,7 @@ def write_run(
     weights["features.conv2.weight"] = random.normal(0, 0.1, (16, filters, 5, 5)).astype(np.float32)
     save_file(weights, folder / "weights.safetensors")
     if check:
-        (folder / "data.json").write_text(json.dumps({"name": data_name, "format": 1}))
+        (folder / "data.json").write_text(json.dumps(checked(classes, n).to_json()))
     if state != "finished":
         return folder
     figures = {"n": n}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from striate.core.errors import StorageError
+from striate.data import arrays
 from striate.reports import report
 
 
@@ -66,6 +67,8 @@ def test_a_whole_run(run_folder, pictures):
         "striate train digits --model lenet5 --epochs 12 --seed 0",
         "AVX512",
         "predictions/test.npz",
+        "The data: digits, with 1 warning",
+        "1 picture of test is also in train, byte for byte",
         "one-cycle",
     ):
         assert words in page.text, words
@@ -154,6 +157,24 @@ def test_changed_data_shows_no_wrong_pictures(run_folder, pictures):
     page = read(run_folder)
     assert "digits has changed since the run" in page.text
     assert not page.images
+
+
+@blank
+def test_the_data_check_is_made_when_the_folder_has_none(tmp_path, make_run):
+    pixels = np.random.default_rng(0).integers(0, 255, (30, 1, 9, 9), dtype=np.uint8)
+    pixels[20] = pixels[4]
+    data = arrays(pixels[:20], np.arange(20) % 10, test=(pixels[20:], np.arange(10)))
+    folder = make_run(tmp_path / "run", check=False)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["data"] |= {"fingerprint": data.fingerprint, "splits": {"train": 20, "test": 10}}
+    (folder / "run.json").write_text(json.dumps(facts))
+    page = Page(report(SimpleNamespace(folder=folder, data=data)).read_text())
+    assert "1 picture of test is also in train, byte for byte" in page.text
+    facts["data"]["spec"] = None
+    (folder / "run.json").write_text(json.dumps(facts))
+    assert "There is no data check to show. The data came from memory" in read(folder).text
+    (folder / "data.json").write_text('{"format": 1}')
+    assert "data.json cannot be read" in read(folder).text
 
 
 @pytest.mark.parametrize(("classes", "n"), [(2, 60), (100, 900), (300, 900)])

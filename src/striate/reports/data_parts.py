@@ -5,42 +5,62 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from striate.core.errors import StriateError
+from striate.data.findings import CheckReport
 from striate.draw import html
 from striate.reports import wording
 from striate.reports.stored import StoredRun
 
+NEAR = 5000
+"""Up to so many samples the check made for a report also looks for near duplicates, its slow part."""
 
-def data_section(run: StoredRun) -> html.Section:
-    """Return what run.json says about the data, the preprocessing, and the data check of data.json."""
-    data = run.part("data")
-    splits = {name: n for name, n in run.part("splits", data).items() if isinstance(n, int)}
+
+def data_section(run: StoredRun, data: Any | str) -> html.Section:
+    """Return what run.json says about the data, the preprocessing, and the data check: the folder's, else one made now of what `reopen` gave."""
+    said = run.part("data")
+    splits = {name: n for name, n in run.part("splits", said).items() if isinstance(n, int)}
     known: dict[str, object] = {
         "name": run.data_name,
         "samples": ", ".join(f"{n:,} {wording.part_name(name)}" for name, n in splits.items()) or None,
         "classes": _classes(run.classes),
-        "size": wording.shape_name(data.get("shape")),
-        "where it is": data.get("spec") or "it came from memory",
+        "size": wording.shape_name(said.get("shape")),
+        "where it is": said.get("spec") or "it came from memory",
         "preprocessing": _preprocessing(run.part("preprocess")),
-        "fingerprint": data.get("fingerprint"),
+        "fingerprint": said.get("fingerprint"),
     }
-    pieces: list[html.Piece] = [html.facts(known)]
-    title = f"The data: {run.data_name}"
-    if run.check is None:
-        where = data.get("spec")
-        hint = f"; `striate data {where}` makes one" if isinstance(where, str) else ""
-        pieces.append(html.text(wording.with_code(f"There is no data check in the folder{hint}.")))
-        return html.Section(title, pieces, short="Data")
-    findings = _findings(run.check)
-    pieces.append(html.heading("The data check"))
-    pieces += [html.warning(text) for text in findings] or ["Nothing was found: no broken picture, no duplicate, no leak between parts."]
-    return html.Section(f"{title}, {len(findings)} warning{'' if len(findings) == 1 else 's'}" if findings else title, pieces, short="Data")
+    pieces: list[html.Piece] = [html.facts(known), html.heading("The data check")]
+    checked = _check(run, data, sum(splits.values()))
+    if isinstance(checked, str):
+        return html.Section(f"The data: {run.data_name}", [*pieces, html.text(wording.with_code(checked))], short="Data")
+    found = len(checked.warnings)
+    title = f"The data: {run.data_name}" + (f", with {found} warning{'s' if found > 1 else ''}" if found else ", with nothing to mend")
+    same = all(name in checked.splits and checked.splits[name].n == n for name, n in splits.items())
+    shown = data if same and not isinstance(data, str) else None
+    try:
+        pieces += checked.html(shown)
+    except StriateError:
+        pieces += checked.html()
+    if checked.near is None and checked.kind != "text":
+        hint = f"; `striate data {said['spec']}` does" if isinstance(said.get("spec"), str) else ""
+        pieces.append(html.text(wording.with_code(f"Near duplicates were not looked for{hint}.")))
+    return html.Section(title, pieces, short="Data")
 
 
-def _findings(check: Mapping[str, Any]) -> list[str]:
-    listed = check.get("warnings", check.get("findings", []))
-    if not isinstance(listed, list):
-        return [wording.spelled(listed)]
-    return [str(item.get("text", wording.spelled(item))) if isinstance(item, dict) else str(item) for item in listed]
+def _check(run: StoredRun, data: Any | str, samples: int) -> CheckReport | str:
+    problem = ""
+    if run.check is not None:
+        try:
+            return CheckReport.from_json(run.check)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problem = f"data.json cannot be read ({type(error).__name__}: {error}). "
+    if isinstance(data, str):
+        return f"{problem}There is no data check to show. {data}"
+    from striate.data.checks import check
+
+    try:
+        return check(data, near=samples <= NEAR)
+    except (StriateError, OSError, AttributeError) as error:
+        return f"{problem}The data could not be checked: {error}"
 
 
 def _classes(classes: tuple[str, ...]) -> str:

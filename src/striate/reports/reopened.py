@@ -12,23 +12,32 @@ from striate.core.errors import StriateError
 from striate.reports.stored import StoredRun, number
 
 
-def pictures_of(run: StoredRun, split: str, indices: Sequence[int], live: Any = None) -> list[npt.NDArray[np.uint8]] | str:
-    """Return pictures H W C uint8 of one split, or a sentence that says why they cannot be shown.
+def reopen(run: StoredRun, live: Any = None) -> Any | str:
+    """Return the run's data set with the parts it was trained and measured on, or a sentence that says why it cannot be had.
 
-    `live` is the data set itself where the caller has it at hand; else it is opened from what run.json says.
+    `live` is the data set itself where the caller has it at hand; else it is opened from what run.json says. Changed data is refused.
     """
     spec = run.part("data").get("spec")
     if live is None and not isinstance(spec, str):
-        return "The pictures are not shown: the data came from memory, and the run does not know where to find it again."
+        return "The data came from memory, and the run does not know where to find it again."
     try:
         data = _load(str(spec), run) if live is None else live
         wanted = run.part("data").get("fingerprint")
         if wanted and getattr(data, "fingerprint", wanted) != wanted:
-            return f"The pictures are not shown: {spec or 'the data'} has changed since the run (its fingerprint differs)."
+            return f"{spec or 'The data'} has changed since the run: its fingerprint differs."
+    except (StriateError, OSError, ValueError, TypeError, KeyError) as error:
+        return f"The data cannot be opened again: {str(error).strip() or type(error).__name__}"
+    return data
+
+
+def pictures_of(data: Any | str, split: str, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]] | str:
+    """Return pictures H W C uint8 of one split of what `reopen` gave, or a sentence that says why they cannot be shown."""
+    if isinstance(data, str):
+        return f"The pictures are not shown. {data}"
+    try:
         return [_as_picture(picture) for picture in data.pictures(split, list(indices))]
-    except (StriateError, OSError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
-        text = str(error).strip() or type(error).__name__
-        return f"The pictures are not shown, the data cannot be opened again: {text}"
+    except (StriateError, OSError, IndexError, AttributeError) as error:
+        return f"The pictures are not shown. {str(error).strip() or type(error).__name__}"
 
 
 def _load(spec: str, run: StoredRun) -> Any:

@@ -24,14 +24,14 @@ LONG_TABLE = 20
 """With more classes the table shows the hardest first and folds the rest away."""
 
 
-def result_sections(run: StoredRun, given: Predictions, live: Any = None) -> list[html.Section]:
-    """Return the sections on one split's predictions; unlabelled ones get a section that says so."""
+def result_sections(run: StoredRun, given: Predictions, data: Any | str) -> list[html.Section]:
+    """Return the sections on one split's predictions; unlabelled ones get a section that says so. `data`: what `reopen` gave."""
     if given.targets is None:
         text = f"The {wording.part_name(given.split)} part has no labels: {len(given.shares):,} predictions are in predictions/{given.split}.npz."
         return [html.Section("Nothing to compare the predictions with", [text], short="Result")]
     names = _names(run, given)
     matrix = figures.confusion(given.targets, given.shares)
-    sections = [_confusions(matrix, names), _classes(given, names), _calibration(given), _gallery(run, given, names, live)]
+    sections = [_confusions(matrix, names), _classes(given, names), _calibration(given), _gallery(run, given, names, data)]
     return [sections[3], *sections[:3]]
 
 
@@ -132,7 +132,7 @@ def _calibration(given: Predictions) -> html.Section:
     return html.Section(title, [html.side_by_side(pieces)], short="Calibration")
 
 
-def _gallery(run: StoredRun, given: Predictions, names: Sequence[str], live: Any) -> html.Section:
+def _gallery(run: StoredRun, given: Predictions, names: Sequence[str], data: Any | str) -> html.Section:
     assert given.targets is not None  # noqa: S101 - checked by the only caller
     wrong = int((given.shares.argmax(axis=1) != given.targets).sum())
     worst = figures.worst_errors(given.targets, given.shares, given.index, GALLERY, classes=names)
@@ -143,7 +143,7 @@ def _gallery(run: StoredRun, given: Predictions, names: Sequence[str], live: Any
     title = f"All {wrong} errors, the most confident first" if wrong <= GALLERY else f"The {GALLERY} most confident of {wrong:,} errors"
     if wrong == 1:
         title = "Its one error"
-    pictures = pictures_of(run, given.split, [mistake.index for mistake in worst], live)
+    pictures = pictures_of(data, given.split, [mistake.index for mistake in worst])
     intro = "What it is → what the network says, and how sure it is of that."
     captions = [Markup("<b>{} → {}</b><br>{}").format(names[m.target], names[m.predicted], wording.percent(m.share, places=0)) for m in worst]
     details = [f"{m.caption}, {m.share:.1%} sure; the true class got {m.target_share:.1%}; {given.split} sample {m.index}" for m in worst]

@@ -13,6 +13,7 @@ from striate.draw import html
 from striate.reports import wording
 from striate.reports.data_parts import data_section
 from striate.reports.record_parts import again_section, files_section, machine_section, recipe_section
+from striate.reports.reopened import reopen
 from striate.reports.result_parts import result_sections
 from striate.reports.stored import Predictions, StoredRun, number, stored
 from striate.reports.training_parts import filter_section, learning_section
@@ -34,13 +35,14 @@ def report(run: Any, path: str | Path | None = None) -> Path:
 def page_of(run: StoredRun, live: Any = None) -> str:
     """Return the report as HTML. `live` is the run's data set where the caller has it at hand."""
     given = run.predictions.get(run.split) if run.split else None
-    sections = result_sections(run, given, live) if given is not None else []
+    data = reopen(run, live)
+    sections = result_sections(run, given, data) if given is not None else []
     if given is None and run.state == "finished":
         text = "There are no predictions in the folder, so confusion, calibration and errors cannot be shown."
         sections = [html.Section("No predictions", [html.warning(text)], short="Result")]
     learning = learning_section(run)
     sections = [sections[0], learning, *sections[1:]] if sections else [learning]
-    sections += [filter_section(run), data_section(run), recipe_section(run), again_section(run), machine_section(run), files_section(run)]
+    sections += [filter_section(run), data_section(run, data), recipe_section(run), again_section(run), machine_section(run), files_section(run)]
     versions = run.part("versions")
     foot = f"{run.name} · striate {versions.get('striate', '')} · {run.folder}"
     return html.page(headline(run, given), sections, lead=_lead(run, given), facts=_facts(run, given), foot=foot)
