@@ -60,6 +60,17 @@ def test_what_nobody_foresaw_is_one_line_with_the_way_to_its_traceback(capsys: p
     assert "--debug" in err
 
 
+def test_a_file_the_system_refuses_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(lambda: len((tmp_path / "gone").read_text())) == 4
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'gone'}: no such file or directory. ")
+
+
+def test_a_folder_that_is_a_file_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["train", "--folder", str(tmp_path / "file")]) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
 def test_ctrl_c_outside_training(capsys: pytest.CaptureFixture[str]) -> None:
     def action() -> int:
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ import click
 
 from striate.cli.build import click_command
 from striate.cli.registry import commands
-from striate.core.errors import StriateError, nearest, unknown_name
+from striate.core.errors import StorageError, StriateError, nearest, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +143,7 @@ def guarded(action: Callable[[], int], *, debug: bool = False) -> int:
 
 
 def _told(error: BaseException) -> int:
-    from striate.cli.trouble import tell, tell_bug, usage_text
+    from striate.cli.trouble import TRACE, tell, tell_bug, usage_text
 
     if isinstance(error, click.UsageError):
         tell(usage_text(error))
@@ -151,6 +151,9 @@ def _told(error: BaseException) -> int:
     if isinstance(error, StriateError):
         tell(str(error), kind="stopped" if error.exit_code == 130 else "error")
         return error.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        tell(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}. {TRACE}")
+        return StorageError.exit_code
     tell_bug(error)
     return 1
 

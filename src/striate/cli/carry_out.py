@@ -98,9 +98,9 @@ def _tell_result(run: Any) -> None:
         table(*result_rows(result["splits"]))
         say()
     if "seconds" in result:
-        epochs = len(run.history)
+        epochs = min(float(len(run.history)), run.recipe.epochs)
         best = f"; best epoch {result['best_epoch']}" if result.get("best_epoch") else ""
-        told = f"{result['parameters']:,} parameters, {epochs} epoch{'s' * (epochs != 1)} in {duration(result['seconds'])}{best}"
+        told = f"{result['parameters']:,} parameters, {epochs:g} epoch{'s' * (epochs != 1)} in {duration(result['seconds'])}{best}"
         facts({"trained": told}, first=LABELS)
 
 

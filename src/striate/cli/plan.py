@@ -10,7 +10,7 @@ from typing import Any
 
 from striate.cli.choose import Chosen, chosen_data
 from striate.core.contracts import Recipe
-from striate.core.errors import ArgumentError, UnknownNameError
+from striate.core.errors import ArgumentError, StorageError, UnknownNameError
 from striate.core.signature import Signature, Source, python_call
 
 
@@ -63,6 +63,10 @@ def make_plan(
         raise ArgumentError(f"--strategy {strategy}: this comes with transfer learning, which is not part of this version; use auto or scratch")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ArgumentError(f"--device: got {device!r}, expected auto, cpu, cuda, cuda:N or mps")
+    if folder is not None and folder.is_file():
+        raise ArgumentError(f"--folder: {folder} is a file; give a folder that does not exist yet")
+    if folder is not None and (folder / "run.json").exists():
+        raise StorageError(f"--folder: {folder} already holds a run; go on with `striate resume {folder}`, or give another folder")
     chosen = chosen_data(data, data_options, size=size)
     _check_names(model, recipe)
     if epochs is not None and epochs.is_integer():
