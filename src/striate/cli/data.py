@@ -9,7 +9,7 @@ from striate.cli.registry import command
 
 @command(
     "data",
-    help="Check a data set before training on it: counts, broken files, copies, leaks, balance.",
+    help="Check a data set: counts, broken files, copies, leaks, balance.",
     section="Start",
     options={
         "path": "A data set's name, a folder, or a file.",
