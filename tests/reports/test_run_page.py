@@ -124,6 +124,18 @@ def test_a_run_killed_before_anything_was_written(tmp_path):
 
 
 @blank
+def test_one_part_of_one_epoch_is_told_in_figures(tmp_path, make_run):
+    folder = make_run(tmp_path / "run", epochs=1)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["recipe"]["epochs"] = 0.1
+    (folder / "run.json").write_text(json.dumps(facts))
+    page = read(folder)
+    assert "Trained for 0.1 epochs" in page.text
+    assert "One epoch of training, so there is no curve yet" in page.text
+    assert "validation error" in page.text
+
+
+@blank
 def test_values_of_the_wrong_kind_do_not_stop_it(tmp_path, make_run, pictures):
     folder = make_run(tmp_path / "run")
     facts = json.loads((folder / "run.json").read_text())

@@ -20,7 +20,6 @@ def data_section(run: StoredRun, data: Any | str) -> html.Section:
     said = run.part("data")
     splits = {name: n for name, n in run.part("splits", said).items() if isinstance(n, int)}
     known: dict[str, object] = {
-        "name": run.data_name,
         "samples": ", ".join(f"{n:,} {wording.part_name(name)}" for name, n in splits.items()) or None,
         "classes": _classes(run.classes),
         "size": wording.shape_name(said.get("shape")),

@@ -81,8 +81,10 @@ class StoredRun:
 
     @property
     def epochs(self) -> float | None:
-        """Epochs done."""
-        return number(self.history[-1].get("epoch")) if self.history else None
+        """Epochs done; the last one counts as a part where the recipe's length ends inside it."""
+        done = number(self.history[-1].get("epoch")) if self.history else None
+        planned = number(self.part("recipe").get("epochs"))
+        return done if done is None or planned is None else min(done, planned)
 
     @property
     def rate(self) -> float | None:

@@ -11,7 +11,7 @@ from striate import draw
 from striate.draw import html
 from striate.reports import wording
 from striate.reports.filters import NEAR_ZERO, Filters, first_filters
-from striate.reports.stored import StoredRun
+from striate.reports.stored import StoredRun, number
 
 SHOWN = 128
 """How many filters are drawn; more are counted and said."""
@@ -23,6 +23,9 @@ def learning_section(run: StoredRun) -> html.Section:
     if not run.history:
         text = "No epoch came to its end, so there is no history yet."
         return html.Section("Nothing learned yet", [text], short="Learning")
+    if len(run.history) == 1:
+        known = {name.replace("train/", "training ").replace("val/", "validation "): _figure(name, value) for name, value in run.history[0].items()}
+        return html.Section(_learned(run), [html.facts(known)], short="Learning")
     pieces = []
     for key in ("loss", "error"):
         lines = _lines(run, key)
@@ -71,8 +74,19 @@ def _learned(run: StoredRun) -> str:
             return f"{word} error {fate} {'from ' if fate == 'falls' else ''}{first} to {last} in {epochs[-1]:g} epochs"
     losses = run.series("train/loss")[1]
     if len(losses) > 1:
-        return f"Loss goes from {losses[0]:.3g} to {losses[-1]:.3g} in {run.history[-1].get('epoch'):g} epochs"
-    return f"{len(run.history)} epoch{'s' if len(run.history) > 1 else ''} of training"
+        return f"Loss goes from {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} epochs"
+    if len(run.history) > 1:
+        return f"{len(run.history)} epochs of training"
+    return "One epoch of training, so there is no curve yet"
+
+
+def _figure(name: str, value: object) -> str:
+    known = number(value)
+    if known is None:
+        return wording.spelled(value)
+    if name.endswith("error"):
+        return wording.percent(known, places=2)
+    return wording.duration(known) if name == "seconds" else wording.rate(known) if name == "rate" else draw.short(known, 4)
 
 
 def _notes(run: StoredRun) -> list[html.Piece]:
