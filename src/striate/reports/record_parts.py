@@ -55,7 +55,7 @@ def again_section(run: StoredRun) -> html.Section:
         pieces.append("It cannot be spelled as one command: the network or the data came from Python.")
     seed, threads = run.facts.get("seed"), run.part("machine").get("threads")
     pieces.append(
-        f"Seed: {'not recorded' if seed is None else seed}; threads: {threads or 'not recorded'}. With both, on the same machine with the same versions, "
+        f"Seed: {'not recorded' if seed is None else seed}; threads: {threads or 'not recorded'}. With both, on the same machine and versions, "
         "the weights come out the same to the bit; elsewhere the same within what chance decides."
     )
     return html.Section("To do it again", pieces, short="Again")
