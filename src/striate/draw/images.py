@@ -61,7 +61,7 @@ def fitted(picture: np.ndarray[Any, Any], width: float, height: float) -> np.nda
 
 
 def grid(
-    pictures: Sequence[ArrayLike],
+    pictures: Sequence[ArrayLike | None],
     captions: Sequence[str] | None = None,
     *,
     title: str = "",
@@ -72,10 +72,11 @@ def grid(
 ) -> Figure:
     """Draw pictures side by side: no frames, thin gaps, a small caption under each.
 
-    `pictures`: each H W, H W C or C H W, uint8 or float in [0, 1], of any size; `size`: pixels a side, else as large as `width` allows (at most 128);
+    `pictures`: each H W, H W C or C H W, uint8 or float in [0, 1], of any size, or None for a gap;
+    `size`: pixels a side, else as large as `width` allows (at most 128);
     `rows`: names written left of each row. Raises `ArgumentError`.
     """
-    shown = [as_rgb(picture, f"picture {number}") for number, picture in enumerate(pictures)]
+    shown = [None if picture is None else as_rgb(picture, f"picture {number}") for number, picture in enumerate(pictures)]
     _check(len(shown), captions, "pictures")
     labels = [""] * len(shown) if captions is None else [str(c) for c in captions]
     names = [] if rows is None else [str(name) for name in rows]
@@ -83,7 +84,7 @@ def grid(
     across = _columns(len(shown), columns, width - margin, size)
     side = size or min(128.0, math.floor((width - margin + 4) / across - 4))
     caption = 16 if any(labels) else 0
-    tall = max(min(side, side * p.shape[0] / p.shape[1]) for p in shown)
+    tall = max((min(side, side * p.shape[0] / p.shape[1]) for p in shown if p is not None), default=side)
     step_x, step_y = side + 4, math.ceil(tall) + caption + 4
     down = math.ceil(len(shown) / across)
     if names and len(names) != down:
@@ -97,7 +98,8 @@ def grid(
         sheet = _sheet(canvas, full, height)
         for number, (picture, label) in enumerate(zip(shown, labels, strict=True)):
             left, top = margin + number % across * step_x, head + number // across * step_y
-            _place(sheet, picture, left, top, side, tall)
+            if picture is not None:
+                _place(sheet, picture, left, top, side, tall)
             if label:
                 text = clipped(label, side + 2, SMALL * 0.9)
                 sheet.text(left + side / 2, top + math.ceil(tall) + 3, text, ha="center", va="top", fontsize=SMALL * 0.95, color=_SOFT)
