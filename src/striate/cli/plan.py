@@ -55,6 +55,7 @@ def make_plan(
     folder: Path | None = None,
     edits: Sequence[str] = (),
     data_options: Sequence[str] = (),
+    model_options: Sequence[str] = (),
     size: int | None = None,
     strategy: str = "auto",
 ) -> Plan:
@@ -78,6 +79,8 @@ def make_plan(
     keywords |= {name: value for name, value in (("device", device), ("precision", precision)) if value != "auto"}
     if settings:
         keywords["settings"] = settings
+    if model_options:
+        keywords["options"] = _options(model, model_options)
     return Plan(chosen, model, keywords, lengths | settings)
 
 
@@ -91,6 +94,20 @@ def _check_names(model: str | None, recipe: str | None) -> None:
                 check(name)
             except UnknownNameError as error:
                 raise UnknownNameError(f"{flag}: {error}") from None
+
+
+def _options(model: str | None, assignments: Sequence[str]) -> dict[str, Any]:
+    """Parse `--model-option` against the factory's signature; which factory must be said."""
+    from striate.zoo.registry import architectures
+
+    if model is None:
+        raise ArgumentError("--model-option: say which network it is for: --model NAME")
+    signature = architectures.entry(model).signature
+    allowed = Signature(tuple(p for p in signature.parameters if p.keyword_only))
+    try:
+        return allowed.parse(assignments)
+    except ArgumentError as error:
+        raise ArgumentError(f"--model-option: {error}") from None
 
 
 def _settings(edits: Sequence[str], lengths: Mapping[str, Any]) -> dict[str, Any]:

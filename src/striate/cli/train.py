@@ -25,6 +25,7 @@ from striate.cli.registry import command
         "folder": "Where the run goes; by default runs/DATA-MODEL-NUMBER.",
         "set_": "Change a field of the recipe: --set smoothing=0.1 --set augment=mirror. May be repeated.",
         "data_option": "An option of the data source. May be repeated.",
+        "model_option": "An option of the network (striate models NAME lists them). May be repeated.",
         "size": "Height and width that pictures of your own are brought to.",
         "strategy": "How to start: auto or scratch, from random weights; linear, svm and finetune come with transfer learning.",
         "no_report": "Write no report.html.",
@@ -34,6 +35,7 @@ from striate.cli.registry import command
     metavars={
         "set_": "KEY=VALUE",
         "data_option": "KEY=VALUE",
+        "model_option": "KEY=VALUE",
         "model": "NAME",
         "recipe": "NAME",
         "device": "NAME",
@@ -62,6 +64,7 @@ def train(
     folder: Path | None = None,
     set_: tuple[str, ...] = (),
     data_option: tuple[str, ...] = (),
+    model_option: tuple[str, ...] = (),
     size: int | None = None,
     strategy: Literal["auto", "linear", "svm", "finetune", "scratch"] = "auto",
     no_report: bool = False,
@@ -85,6 +88,7 @@ def train(
         folder=folder,
         edits=set_,
         data_options=data_option,
+        model_options=model_option,
         size=size,
         strategy=strategy,
     )

@@ -59,8 +59,8 @@ class Table:
 class Dataset:
     """A data set (a `contracts.Data`).
 
-    `tables` by split name, `train` first; `spec` is what `load` takes to get it again; `problems` are files left out, each with its reason;
-    `notes` say what else a reader should know. `size` (H W) is the input's size where pictures have many; `given` replaces the
+    `tables` by split name, `train` first; `spec` and `options` are what `load` takes to get it again; `problems` are files left out, each with its
+    reason; `notes` say what else a reader should know. `size` (H W) is the input's size where pictures have many; `given` replaces the
     preprocessing found from the training split.
     """
 
@@ -68,6 +68,7 @@ class Dataset:
     classes: tuple[str, ...]
     tables: Mapping[str, Table]
     spec: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[PictureError, ...] = ()
     notes: tuple[str, ...] = ()
     size: tuple[int, int] | None = None

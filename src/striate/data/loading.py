@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,13 +17,17 @@ PATHS = ("folder", "csv", "jsonl", "text", "arrays")
 """Sources that need more than their name."""
 
 
-def load(spec: Any) -> Dataset:
+def load(spec: Any, *, options: Mapping[str, Any] | None = None) -> Dataset:
     """Return the data set `spec` stands for.
 
     A source's name (`digits`, `mnist`, ...), a folder of pictures, a .csv or .jsonl file with file names, a .txt or .tsv file of labelled lines
-    (a folder with only text files too), or data, which is returned as it is. Raises `DataError` with the nearest names.
+    (a folder with only text files too), or data, which is returned as it is. `options` are those of the source (`{"size": 128}`), checked against
+    its signature. Raises `DataError` with the nearest names, `ArgumentError`.
     """
+    asked = dict(options or {})
     if isinstance(spec, Data) and not isinstance(spec, (str, Path)):
+        if asked:
+            raise ArgumentError(f"options: {', '.join(asked)} cannot be set on data that are there already; give them where the data are opened")
         return cast("Dataset", spec)
     if not isinstance(spec, (str, Path)):
         raise ArgumentError(f"data: got {type(spec).__name__}, expected a name, a path or a data set (arrays: striate.data.arrays(x, y))")
@@ -30,18 +35,22 @@ def load(spec: Any) -> Dataset:
     wanted = str(spec).strip()
     for form in (wanted, wanted.lower().replace("_", "-"), wanted.lower().replace("-", "")):
         if form in named:
-            return cast("Dataset", sources.get(form)())
+            return _opened(form, (), asked)
     path = Path(wanted).expanduser()
     if path.is_dir():
-        return cast("Dataset", sources.get("text" if _only_text(path) else "folder")(path))
+        return _opened("text" if _only_text(path) else "folder", (path,), asked)
     if path.is_file():
         kind = {".csv": "csv", ".jsonl": "jsonl", ".txt": "text", ".tsv": "text"}.get(path.suffix.lower())
         if kind is None:
             raise DataError(f"{path}: cannot tell what this is; expected a folder, .csv, .jsonl, .txt or .tsv")
-        return cast("Dataset", sources.get(kind)(path))
+        return _opened(kind, (path,), asked)
     close = nearest(wanted, named)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise DataError(f"{wanted}: neither a data set nor a path that exists.{hint} (data sets: {', '.join(named)}; or a folder of class folders)")
+
+
+def _opened(name: str, places: tuple[Path, ...], asked: dict[str, Any]) -> Dataset:
+    return cast("Dataset", sources.get(name)(*places, **sources.entry(name).signature.check(asked)))
 
 
 def _only_text(folder: Path) -> bool:

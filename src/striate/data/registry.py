@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from striate.core.errors import ArgumentError
 from striate.core.registry import Registry
@@ -12,9 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from striate.data.augment.base import Augmentation
+    from striate.data.dataset import Dataset
+
+Asked = ParamSpec("Asked")
 
 sources = Registry("source", package="striate.data.sources")
-source = sources.register
+
+
+def source(name: str, *, help: str) -> Callable[[Callable[Asked, Dataset]], Callable[Asked, Dataset]]:  # noqa: A002
+    """Register a source; the data set it returns remembers the options it was asked for, so that a run can open it again."""
+
+    def keep(function: Callable[Asked, Dataset]) -> Callable[Asked, Dataset]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def recording(*arguments: Asked.args, **keywords: Asked.kwargs) -> Dataset:
+            made = function(*arguments, **keywords)
+            asked = signature.bind(*arguments, **keywords).arguments
+            defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
+            plain = {key: value for key, value in asked.items() if defaults[key] is not inspect.Parameter.empty and not callable(value)}
+            return dataclasses.replace(made, options={key: value for key, value in plain.items() if value != defaults[key]})
+
+        return sources.register(name, help=help)(recording)
+
+    return keep
+
 
 augmentations = Registry("augmentation", package="striate.data.augment")
 augmentation = augmentations.register

@@ -65,6 +65,7 @@ def train(
     epochs: float | None = None,
     lr: float | None = None,
     batch: int | None = None,
+    options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
@@ -76,7 +77,8 @@ def train(
 
     `model`: a name of the zoo, or any `nn.Module` (trained in place; it holds the final weights afterwards). `data`: anything `striate.data.load`
     takes. `recipe`: a `Recipe`, a name of `striate.training.recipes.names()`, a JSON file; None picks the one made for this network and data.
-    `epochs`, `lr`, `batch` and `settings` (any other field) change it. `folder`: a new folder; None makes `runs/DATA-MODEL-N`. `seed` decides
+    `epochs`, `lr`, `batch` and `settings` (any other field) change it. `options` go to the zoo's factory (`{"depth": 3}`).
+    `folder`: a new folder; None makes `runs/DATA-MODEL-N`. `seed` decides
     weights, order, augmentation and dropout. A checkpoint is written every epoch and at least every `save_seconds`.
 
     Raises `ArgumentError`, `DataError`, `RunInUseError`, `Interrupted` (saved; `resume` goes on), `DivergenceError`, `MemoryLimitError`.
@@ -91,11 +93,11 @@ def train(
     chosen = chosen.edited(**changes)
     _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
-    network = _network(model, opened, seed)
+    network = _network(model, opened, seed, options)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
     target = _new_folder(folder, opened.name, name)
-    python, command = _spelled(model, opened, recipe, folder, changes, seed, device, precision)
+    python, command = _spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision)
     with ExitStack() as stack:
         stack.enter_context(lock(target / ".lock", wait=0))
         if (target / "run.json").exists():
@@ -156,7 +158,7 @@ def resume(
         if spec is None:
             raise ArgumentError(f"{run.folder}: its data came as arrays; pass them again: resume(folder, data=...)")
         recipe = run.recipe
-        opened = _arranged(load(spec, **({} if data is not None else facts["data"]["options"])), recipe, facts["seed"])
+        opened = _arranged(load(spec, options=None if data is not None else facts["data"]["options"]), recipe, facts["seed"])
         if opened.fingerprint != facts["data"]["fingerprint"]:
             raise DataError(f"{spec}: the data has changed since {run.folder} began, so the run cannot be continued; start a new one")
         if model is not None:
@@ -261,6 +263,8 @@ def _arranged(data: Any, recipe: Recipe, seed: int) -> Any:
 
 def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str, Any] | None = None) -> nn.Module:
     if isinstance(model, nn.Module):
+        if options:
+            raise ArgumentError(f"options: {', '.join(options)} go to the zoo's factories; this network is built already")
         return model
     from striate.zoo import build
 
@@ -282,8 +286,9 @@ def _described(data: Any) -> dict[str, Any]:
     return {
         "name": data.name,
         "spec": data.spec,
-        "options": dict(getattr(data, "options", {})),
+        "options": dict(data.options),
         "fingerprint": data.fingerprint,
+        "fingerprints": {name: table.fingerprint for name, table in data.tables.items()},
         "shape": list(data.shape),
         "splits": lengths,
     }
@@ -323,7 +328,15 @@ def _whiten_first(t: Training) -> None:
 
 
 def _spelled(
-    model: nn.Module | str, data: Any, recipe: Any, folder: Any, changes: Mapping[str, Any], seed: int, device: str, precision: str
+    model: nn.Module | str,
+    data: Any,
+    recipe: Any,
+    folder: Any,
+    changes: Mapping[str, Any],
+    options: dict[str, Any],
+    seed: int,
+    device: str,
+    precision: str,
 ) -> tuple[str, str | None]:
     """Return the Python and the command that do the same; None for what cannot be written as a command."""
     fields = {key: value for key, value in changes.items() if key in ("epochs", "lr", "batch")}
@@ -331,12 +344,18 @@ def _spelled(
     shared = {"recipe": str(recipe) if isinstance(recipe, (str, Path)) else None, "folder": None if folder is None else str(folder)}
     shared = {key: value for key, value in shared.items() if value is not None} | fields | {"seed": seed}
     shared |= {key: value for key, value in (("device", device), ("precision", precision)) if value != "auto"}
-    keywords: dict[str, Any] = dict(shared) | ({"settings": others} if others else {})
+    keywords: dict[str, Any] = dict(shared) | ({"settings": others} if others else {}) | ({"options": options} if options else {})
     if isinstance(recipe, Recipe):
         keywords["recipe"] = recipe
-    shown = [model if isinstance(model, str) else Source("model"), data.spec if data.spec is not None else Source("data")]
-    python = python_call("st.train", shown, keywords)
+    opened: Any = data.spec if data.spec is not None else Source("data")
+    if data.spec is not None and data.options:
+        opened = Source(python_call("st.data.load", [data.spec], {"options": dict(data.options)}))
+    python = python_call("st.train", [model if isinstance(model, str) else Source("model"), opened], keywords)
     if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe):
         return python, None
-    sets = [f"{key}={' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}" for key, value in others.items()]
-    return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, "set": sets})
+    asked = {"data-option": _assignments(data.options), "set": _assignments(others), "model-option": _assignments(options)}
+    return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, **asked})
+
+
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}" for key, value in values.items()]
