@@ -7,6 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("striate", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # two workers share two busy cores
+settings.load_profile("striate")
 
 REAL = ("real data", True)
 DATA_OUTCOMES = pytest.StashKey[Counter]()
