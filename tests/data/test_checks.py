@@ -156,6 +156,19 @@ def test_near_leaks_say_how_many_pictures_of_the_test_split():
     assert any("3 pictures of test have a near duplicate in train" in warning for warning in found.warnings)
 
 
+def test_a_leak_from_validation_into_test_counts_too():
+    pixels = noise(30, 1, 6, 6)
+    tables = {
+        "train": Table(fixed(pixels[:20]), np.arange(20) % 2),
+        "val": Table(fixed(pixels[20:26]), np.arange(6) % 2),
+        "test": Table(fixed(pixels[[0, 20, 21, 28]]), np.arange(4) % 2),
+    }
+    found = check(Dataset(name="pets", classes=("cat", "dog"), tables=tables))
+    assert found.warnings[0] == (
+        "3 pictures of test are also in train and val, byte for byte: figures on test come out too good. Remove them from train and val."
+    )
+
+
 def test_near_duplicates_with_two_classes_are_told():
     pictures = crops(20)
     pictures.append(as_jpeg(pictures[2], 50))

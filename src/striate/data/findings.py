@@ -202,23 +202,26 @@ def _warnings(report: CheckReport) -> Iterable[str]:
 
 
 def _across(report: CheckReport, one: str) -> Iterable[str]:
-    """Leaks: what stands in the training split and in one that is meant to judge what was learned."""
-    for split in report.splits:
-        if split == report.training:
-            continue
-        exact = sum(sample.split == split for group in report.leaks for sample in group if any(s.split == report.training for s in group))
+    """Leaks: what stands in a split that judges (validation, test) and in one that was learned or chosen from before it."""
+    earlier = [report.training]
+    for split in [name for name in report.splits if name != report.training]:
+        groups = [group for group in report.leaks if any(s.split == split for s in group) and any(s.split in earlier for s in group)]
+        exact = sum(sample.split == split for group in groups for sample in group)
         if exact:
+            where = _and(name for name in earlier if any(sample.split == name for group in groups for sample in group))
             yield (
-                f"{_many(exact, one)} of {split} {_are(exact, 'is', 'are')} also in {report.training}, byte for byte: "
-                f"figures on {split} come out too good. Remove them from {report.training}."
+                f"{_many(exact, one)} of {split} {_are(exact, 'is', 'are')} also in {where}, byte for byte: "
+                f"figures on {split} come out too good. Remove {_are(exact, 'it', 'them')} from {where}."
             )
-        pairs = [pair for pair in report.near_leaks if {pair[0].split, pair[1].split} == {split, report.training}]
+        pairs = [pair for pair in report.near_leaks if split in (pair[0].split, pair[1].split) and {pair[0].split, pair[1].split} & set(earlier)]
         near = len({sample.index for pair in pairs for sample in pair[:2] if sample.split == split})
         if near:
+            where = _and(name for name in earlier if any(name in (pair[0].split, pair[1].split) for pair in pairs))
             yield (
-                f"{_many(near, one)} of {split} {_are(near, 'has', 'have')} a near duplicate in {report.training} (first: {_pair(pairs)}): "
-                f"figures on {split} may come out too good. Look at them and keep each in one split."
+                f"{_many(near, one)} of {split} {_are(near, 'has', 'have')} a near duplicate in {where} (first: {_pair(pairs)}): "
+                f"figures on {split} may come out too good. Look at {_are(near, 'it', 'them')} and keep each in one split."
             )
+        earlier.append(split)
 
 
 def _counts(report: CheckReport, one: str) -> Iterable[str]:
@@ -252,6 +255,10 @@ def _many(number: int, one: str, several: str | None = None) -> str:
 
 def _are(number: int, one: str, several: str) -> str:
     return one if number == 1 else several
+
+
+def _and(names: Iterable[str]) -> str:
+    return " and ".join(names)
 
 
 def _pair(pairs: list[tuple[Sample, Sample, float]]) -> str:
