@@ -4,8 +4,10 @@ from .loading import load as load
 from .sources.arrays import arrays as arrays
 from .sources.cifar10 import cifar10 as cifar10
 from .sources.cifar100 import cifar100 as cifar100
+from .sources.csv import csv as csv
 from .sources.digits import digits as digits
 from .sources.fashion_mnist import fashion_mnist as fashion_mnist
 from .sources.folder import folder as folder
+from .sources.jsonl import jsonl as jsonl
 from .sources.mnist import mnist as mnist
 from .sources.text import text as text

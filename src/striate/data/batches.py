@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -103,10 +104,10 @@ class TableSplit:
     def _finished(self, x: Tensor, draw: Draw) -> Batch:
         table = self.table
         x = x.to(self.device, non_blocking=True)
-        y = None if table.targets is None else as_tensor(table.targets)[draw.index].to(self.device, non_blocking=True)
-        extra = {name: as_tensor(values)[draw.index].to(self.device, non_blocking=True) for name, values in table.extra.items()}
+        y = None if table.targets is None else self._column("y", table.targets, draw)
+        extra = {name: self._column(f"extra {name}", values, draw) for name, values in table.extra.items()}
         if isinstance(table.store, Tokens):
-            extra["lengths"] = as_tensor(table.store.lengths)[draw.index].to(self.device)
+            extra["lengths"] = self._column("lengths", table.store.lengths, draw)
             return Batch(x, self._shares(y), draw.index, extra)
         plan = list(enumerate(self.augment)) if self.training else []
         for position, augment in plan:
@@ -123,6 +124,12 @@ class TableSplit:
                     raise ArgumentError("augment: mixing needs labels, and this split has none")
                 x, y = augment.mix(x, y, draw.part(position))
         return Batch(x, y, draw.index, extra)
+
+    def _column(self, name: str, values: npt.NDArray[Any], draw: Draw) -> Tensor:
+        if name not in self._kept:
+            self._kept[name] = as_tensor(values)
+        column: Tensor = self._kept[name]
+        return column[draw.index].to(self.device, non_blocking=True)
 
     def _shares(self, y: Tensor | None) -> Tensor | None:
         mixed = self.training and any(augment.mixes for augment in self.augment)

@@ -32,6 +32,8 @@ def source(name: str, *, help: str) -> Callable[[Callable[Asked, Dataset]], Call
         @functools.wraps(function)
         def recording(*arguments: Asked.args, **keywords: Asked.kwargs) -> Dataset:
             made = function(*arguments, **keywords)
+            if made.spec is None:  # made of what is in memory: there is nothing to open again
+                return made
             asked = signature.bind(*arguments, **keywords).arguments
             defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
             plain = {key: value for key, value in asked.items() if defaults[key] is not inspect.Parameter.empty and not callable(value)}
