@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--folder", help="train from this folder of pictures, cut at random, instead of pictures in memory; no inference")
     parser.add_argument("--system-malloc", action="store_true", help="do not keep freed memory")
     asked = parser.parse_args()
 
@@ -51,18 +52,26 @@ def main():
     from striate.training import evaluate
 
     steps = asked.warm_up + 1 + asked.steps
-    draw = np.random.default_rng(0)
-    pictures = draw.integers(0, 256, (steps * asked.batch, 3, asked.side, asked.side), dtype=np.uint8)
-    labels = draw.integers(0, 1000, len(pictures))
-    data = striate.data.arrays(pictures, labels, classes=[str(i) for i in range(1000)])
-    model = striate.zoo.build("resnet18", classes=1000, input=data.shape, options={"stem": "imagenet"})
-    recipe = Recipe(name="bench", epochs=1, batch=asked.batch, optimiser="sgd", lr=0.01, weight_decay=1e-4, schedule="constant")
+    augment, length = (), 1.0
+    if asked.folder:
+        data = striate.data.folder(asked.folder, size=asked.side, val=0.0)
+        augment, length = ("resized_crop", "mirror"), steps * asked.batch / data.split("train").length
+    else:
+        draw = np.random.default_rng(0)
+        pictures = draw.integers(0, 256, (steps * asked.batch, 3, asked.side, asked.side), dtype=np.uint8)
+        labels = draw.integers(0, 1000, len(pictures))
+        data = striate.data.arrays(pictures, labels, classes=[str(i) for i in range(1000)])
+    model = striate.zoo.build("resnet18", classes=len(data.classes), input=data.shape, options={"stem": "imagenet"})
+    recipe = Recipe(name="bench", epochs=length, batch=asked.batch, optimiser="sgd", lr=0.01, weight_decay=1e-4, schedule="constant", augment=augment)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         run = striate.train(model, data, recipe=recipe, folder=os.path.join(folder, "run"), save_seconds=1e9, progress=clock)
         precision = run.facts["precision"]
     seconds = np.diff(clock.ends)[asked.warm_up :].tolist()
 
+    if asked.folder:
+        tell(training=seconds, batch=asked.batch, precision=precision, kept_freed_memory=kept)
+        return
     few = asked.batch * min(4, steps)
     part = striate.data.arrays(pictures[:few], labels[:few], classes=data.classes)
     evaluate(model, part, split="train", batch=asked.batch)
