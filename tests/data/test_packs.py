@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from striate.core.errors import ArgumentError, DataError, StorageError
-from striate.data import packing
+from striate.data import packing, sheet
 from striate.data.packs import pack
+from striate.data.sheet import Sheet
 from striate.pixels import decode
 
 
@@ -142,6 +143,23 @@ def test_large_photographs_are_read_smaller(tmp_path, cache):
     same(found, tmp_path / "a", ["x.jpg"], short_side=25)
 
 
+@pytest.mark.parametrize("way", ["direct", "refused", "unknown", "no pwrite"])
+def test_every_way_of_writing_gives_the_same_pixels(tmp_path, cache, monkeypatch, way):
+    files = fill(tmp_path / "a", 40)
+    Image.fromarray(np.random.default_rng(9).integers(0, 256, (300, 400, 3), dtype=np.uint8)).save(tmp_path / "a" / files[20], "PNG")
+    monkeypatch.setattr(sheet, "TRAY", 16384)  # many trays, and one picture larger than a tray
+    if way == "unknown":
+        monkeypatch.delattr(os, "O_DIRECT", raising=False)
+    elif way == "no pwrite":
+        monkeypatch.delattr(os, "pwrite", raising=False)
+        monkeypatch.delattr(os, "O_DIRECT", raising=False)
+    elif way == "refused" and hasattr(os, "O_DIRECT"):
+        honest = os.pwrite
+        monkeypatch.setattr(os, "pwrite", lambda handle, part, at: honest(handle, part[:1000], at))  # a part at a time, so never unbuffered
+    found = pack(tmp_path / "a", files, workers=3)
+    same(found, tmp_path / "a", files)
+
+
 def test_a_pack_that_was_torn_is_built_again(tmp_path, cache):
     files = fill(tmp_path / "a", 10)
     pack(tmp_path / "a", files)
@@ -186,7 +204,7 @@ def test_a_full_disk_is_told(tmp_path, cache, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packing._Sheet, "write", full)
+    monkeypatch.setattr(Sheet, "put", full)
     with pytest.raises(StorageError, match="the disk is full"):
         pack(tmp_path / "a", files)
     assert not list(cache.glob(".*.tmp"))

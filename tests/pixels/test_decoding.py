@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.pixels import decode, jpeg
+from striate.pixels import decode, decode_bytes, jpeg
 from striate.pixels.quiet import strict_pillow
 from striate.pixels.scaling import reduction
 
@@ -36,6 +36,19 @@ def test_quick_path_equals_pillow(tmp_path, monkeypatch, subsampling, progressiv
                 slow = decode(path, short_side=short_side)
             assert quick.shape == slow.shape
             assert np.abs(quick.astype(int) - slow).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["plain", "turned", "grey", "png", "short"])
+def test_a_buffer_does_not_change_the_pixels(tmp_path, kind):
+    path, exif = tmp_path / "a", Image.Exif()
+    exif[0x0112] = 6 if kind == "turned" else 1
+    picture = smooth(40, 60, 1 if kind == "grey" else 3)
+    picture.save(path, "PNG" if kind == "png" else "JPEG", exif=exif)
+    buffer = np.zeros(100 if kind == "short" else 10000, np.uint8)
+    found = decode_bytes(path.read_bytes(), path, channels=3, buffer=buffer)
+    np.testing.assert_array_equal(found, decode(path, channels=3))
+    if kind == "plain" and jpeg.simplejpeg() is not None:
+        assert found.ctypes.data == buffer.ctypes.data
 
 
 def test_quick_path_is_taken_for_plain_jpegs_only(tmp_path):

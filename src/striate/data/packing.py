@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from striate.core.errors import PictureError
 from striate.core.storage import digest
+from striate.data.sheet import Sheet
 from striate.pixels.decoding import decode_bytes, unreadable
 from striate.pixels.quiet import strict_pillow
 from striate.pixels.scaling import reduction
@@ -26,6 +26,10 @@ from striate.pixels.scaling import reduction
 FORMAT = 1
 CHUNK_BYTES, CHUNK_FILES = 1 << 19, 64
 """A thread's portion of work: as many files as hold this many bytes, at most so many."""
+SLOT = 256 * 256 * 3
+"""Bytes up to which pictures of one size are kept as one array; larger ones are cut and resized one by one anyway."""
+WAITING = 1
+"""Threads more than processors: one may wait for the disk while the others decode."""
 FLUSH = 128 << 20
 """Bytes after which what is written is sent to the disk, while decoding goes on."""
 
@@ -100,49 +104,6 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Sheet:
-    """The pack's file while threads write to it, each picture where it belongs, straight from the processor's cache.
-
-    Where all pictures seem to have one size (`slot` bytes) picture i goes to place i, so that the pack is one array; the others follow one
-    another as they are done.
-    """
-
-    def __init__(self, path: Path, count: int, slot: int) -> None:
-        self.stream = path.open("w+b", buffering=0)
-        self.slot, self.end = slot, count * slot
-        self.guard = threading.Lock()
-        self.written = 0
-
-    def write(self, i: int, pixels: Bytes) -> int:
-        """Write picture `i` and return where it lies."""
-        with self.guard:
-            self.written += pixels.size
-            at = i * self.slot if pixels.size == self.slot else self.end
-            self.end += 0 if pixels.size == self.slot else pixels.size
-            if not hasattr(os, "pwrite"):
-                self.stream.seek(at)
-                self.stream.write(pixels.data)
-                return at
-        rest, to = memoryview(pixels.reshape(-1).data), at
-        while rest:
-            done = os.pwrite(self.stream.fileno(), rest, to)
-            rest, to = rest[done:], to + done
-        return at
-
-    def close_gaps(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Move pictures of one size together over the places of broken ones; return where they lie now."""
-        moved = np.arange(len(starts), dtype=np.int64) * self.slot
-        for old, new in zip(starts.tolist(), moved.tolist(), strict=True):
-            if old != new:
-                self.stream.seek(old)
-                picture = self.stream.read(self.slot)
-                self.stream.seek(new)
-                self.stream.write(picture)
-        self.stream.truncate(len(starts) * self.slot)
-        self.end = len(starts) * self.slot
-        return moved
-
-
 @dataclass(frozen=True)
 class Decoded:
     """What lies where in the file, which files it is of, and what was wrong with the others."""
@@ -159,7 +120,7 @@ def decode_all(job: Job, path: Path) -> Decoded:
     count = len(job.files)
     starts, shapes, contents = np.full(count, -1, np.int64), np.zeros((count, 3), np.int32), np.zeros((count, 32), np.uint8)
     problems: dict[int, PictureError] = {}
-    sheet = _Sheet(path, count, _slot(job))
+    sheet = Sheet(path, starts, _slot(job))
 
     def work(chunk: range) -> int:
         for i in chunk:
@@ -167,9 +128,11 @@ def decode_all(job: Job, path: Path) -> Decoded:
             try:
                 data = _read(name)
                 contents[i] = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
-                pixels = decode_bytes(data, name, channels=job.channels, background=job.background, short_side=job.short_side)
+                pixels = decode_bytes(
+                    data, name, channels=job.channels, background=job.background, short_side=job.short_side, buffer=sheet.room(len(data))
+                )
                 shapes[i] = pixels.shape
-                starts[i] = sheet.write(i, np.ascontiguousarray(pixels))
+                sheet.put(i, np.ascontiguousarray(pixels))
             except PictureError as error:
                 problems[i] = error
             except FileNotFoundError as error:
@@ -180,28 +143,23 @@ def decode_all(job: Job, path: Path) -> Decoded:
                 problems[i] = unreadable(name, error)
         return len(chunk)
 
-    with closing(sheet.stream), ThreadPoolExecutor(1, thread_name_prefix="striate-flush") as disk:
+    with closing(sheet), ThreadPoolExecutor(1, thread_name_prefix="striate-flush") as disk:
         flushing: Future[None] | None = None
         done = flushed = 0
         for finished in in_threads(job, work):
             done += finished
             if sheet.written - flushed > FLUSH and (flushing is None or flushing.done()):
-                flushed, flushing = sheet.written, disk.submit(_sync, sheet.stream.fileno())
+                flushed, flushing = sheet.written, disk.submit(sheet.sync)
             if job.progress:
                 job.progress(done, count)
-        kept = np.flatnonzero(starts >= 0)
-        starts, shapes = starts[kept], shapes[kept]
-        if sheet.slot and len(kept) < count and len(kept) * sheet.slot == sheet.written and sheet.end == count * sheet.slot:
-            starts = sheet.close_gaps(starts)
-        if sheet.end:
-            sheet.stream.truncate(sheet.end)
-        _sync(sheet.stream.fileno())
+        sheet.finish()
+    kept = np.flatnonzero(starts >= 0)
     told = [(i, problems[i].reason, problems[i].fix) for i in sorted(problems)]
-    return Decoded(np.append(starts, sheet.end), shapes, kept, contents, told)
+    return Decoded(np.append(starts[kept], sheet.end), shapes[kept], kept, contents, told)
 
 
 def _slot(job: Job) -> int:
-    """Return the bytes of one decoded picture if some from all over the list are of one size, else 0; looks at headers only."""
+    """Return the bytes of one decoded picture if some from all over the list are of one small size, else 0; looks at headers only."""
     from PIL import Image
 
     shapes = set()
@@ -217,16 +175,13 @@ def _slot(job: Job) -> int:
         return 0
     width, height = shapes.pop()
     factor = reduction(height, width, job.short_side)
-    return -(-height // factor) * -(-width // factor) * job.channels
-
-
-def _sync(handle: int) -> None:
-    getattr(os, "fdatasync", os.fsync)(handle)
+    size = -(-height // factor) * -(-width // factor) * job.channels
+    return size if size <= SLOT else 0
 
 
 def in_threads(job: Job, work: Callable[[range], Any]) -> Iterator[Any]:
     """Yield `work` of every chunk, in order, computed by threads."""
-    pool = ThreadPoolExecutor(job.workers, thread_name_prefix="striate-decode")
+    pool = ThreadPoolExecutor(job.workers + WAITING, thread_name_prefix="striate-decode")
     try:
         yield from pool.map(work, job.chunks())
     finally:

@@ -69,13 +69,17 @@ def decode_bytes(
     channels: Literal[1, 3] | None = None,
     background: tuple[int, int, int] = WHITE,
     short_side: int | None = None,
+    buffer: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Decode a file's bytes as `decode` does; `path` is only named in errors."""
+    """Decode a file's bytes as `decode` does; `path` is only named in errors.
+
+    `buffer` (flat uint8) may be decoded into: then the result is its beginning. It may hold anything else afterwards.
+    """
     if channels not in (None, 1, 3):
         raise ArgumentError(f"channels: got {channels!r}, expected 1 (grey), 3 (colour) or None (as stored)")
     if not data:
         raise refusal(path, data)
-    pixels = _quick(data, path, short_side)
+    pixels = _quick(data, path, short_side, buffer)
     if pixels is None:
         pixels = _pillow(data, path, background, short_side)
     return with_channels(pixels, channels) if channels else pixels
@@ -88,12 +92,12 @@ def unreadable(path: str | Path, error: OSError) -> PictureError:
     return PictureError(path, f"cannot be read ({error.strerror or error})", "Check its permissions and the disk")
 
 
-def _quick(data: bytes, path: str | Path, short_side: int | None) -> np.ndarray | None:
+def _quick(data: bytes, path: str | Path, short_side: int | None, buffer: np.ndarray | None) -> np.ndarray | None:
     head = jpeg.header(data)
     if head is None or not head.height or not head.width:
         return None
     _check_size(path, head.width, head.height)
-    pixels = jpeg.decode_plain(data, head, reduction(head.height, head.width, short_side))
+    pixels = jpeg.decode_plain(data, head, reduction(head.height, head.width, short_side), buffer)
     return None if pixels is None else upright(pixels, head.orientation)
 
 

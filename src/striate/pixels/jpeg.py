@@ -75,16 +75,19 @@ def _orientation(body: bytes) -> int | None:
     return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
-def decode_plain(data: bytes, head: Header, factor: int) -> np.ndarray | None:
+def decode_plain(data: bytes, head: Header, factor: int, buffer: np.ndarray | None = None) -> np.ndarray | None:
     """Decode H W C uint8 (C 1 or 3), reduced by 1, 2, 4 or 8, not yet turned upright; None where Pillow must do it.
 
+    The pixels go to the start of `buffer` (flat uint8) where it is large enough.
     Equal to Pillow's result: the same slow-but-exact cosine transform and smooth chroma, from the same library.
     """
     module = simplejpeg()
     if module is None:
         return None
     height, width = -(-head.height // factor), -(-head.width // factor)
-    wanted = {"min_height": height, "min_width": width, "min_factor": float(factor)} if factor > 1 else {}
+    wanted: dict[str, Any] = {"min_height": height, "min_width": width, "min_factor": float(factor)} if factor > 1 else {}
+    if buffer is not None and buffer.size >= height * width * head.components:
+        wanted["buffer"] = buffer
     try:
         space = module.decode_jpeg_header(data)[2]
         if space not in ("Gray", "YCbCr"):
