@@ -39,7 +39,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
 
 def number(value: float) -> str:
     """Spell a figure with three digits that mean something: 0.0421, 1.85, 28.1, 12,300."""
-    if value == round(value) and abs(value) < 1e6:
+    if value == round(value) and abs(value) < 10_000:
         return f"{value:,.0f}"
     if abs(value) >= 100:
         return f"{float(f'{value:.3g}'):,.0f}"
