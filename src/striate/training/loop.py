@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from striate.core.contracts import Batch, Data, Progress, Recipe, Task
 from striate.core.errors import ArgumentError, Interrupted
-from striate.core.runtime import Settings, derived_seed
+from striate.core.runtime import Settings, seed_everything
 from striate.core.tensors import save_tensors
 from striate.training import checkpoint
 from striate.training.averaging import Average
@@ -82,7 +82,7 @@ def fit(t: Training) -> None:
             for batch in t.split.batches(t.recipe.batch, epoch=epoch, seed=t.seed, start=start):
                 share = where.step / t.steps
                 t.optimiser.set_rate(rate_share(t.recipe, share) * t.plateau.factor)
-                torch.manual_seed(derived_seed(t.seed, STEP_SEED, where.step))
+                seed_everything(t.use.device, t.seed, STEP_SEED, where.step)
 
                 output, loss = _forward(t, model, batch)
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -47,15 +47,17 @@ _ALL = (
         "*mnist*",
     ),
     Named(
-        Recipe(name="mnist-sprint-quick", epochs=1, batch=256, lr=0.015, weight_decay=0.02, augment=("shift(1)",), average="ema", average_decay=0.97),
-        "MNIST with sprint28 in one epoch",
+        Recipe(
+            name="mnist-sprint-quick", epochs=0.95, batch=256, lr=0.015, weight_decay=0.02, augment=("shift(1)",), average="ema", average_decay=0.97
+        ),
+        "MNIST with sprint28 in less than one epoch",
     ),
     Named(
         Recipe(
             name="mnist-quick",
-            epochs=3,
-            batch=128,
-            lr=6e-3,
+            epochs=3.2,
+            batch=256,
+            lr=0.02,
             weight_decay=0.02,
             augment=("shift(1)",),
             smoothing=0.05,
@@ -67,11 +69,11 @@ _ALL = (
     Named(
         Recipe(
             name="mnist-better",
-            epochs=7,
+            epochs=6.5,
             batch=256,
-            lr=8e-3,
+            lr=0.018,
             weight_decay=0.02,
-            augment=("shift(2)",),
+            augment=("shift(1)",),
             smoothing=0.05,
             average="ema",
             average_decay=0.99,

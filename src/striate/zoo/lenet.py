@@ -25,7 +25,7 @@ from torch import nn
 
 from striate.core.contracts import Card
 from striate.core.errors import ArgumentError
-from striate.layers import PartialConv2d, ScaledTanh, Subsampling
+from striate.layers import MaxPool2d, PartialConv2d, ScaledTanh, Subsampling
 from striate.zoo.boxes import Network
 from striate.zoo.registry import Shape, architecture
 
@@ -91,7 +91,7 @@ def lenet5(classes: int, shape: Shape, *, pool: Literal["max", "average"] = "max
 def _pool_and_relu(number: int, pool: str) -> dict[str, nn.Module]:
     """A maximum commutes with ReLU and so comes first; an average does not."""
     if pool == "max":
-        return {f"pool{number}": nn.MaxPool2d(2), f"relu{number}": nn.ReLU()}
+        return {f"pool{number}": MaxPool2d(2), f"relu{number}": nn.ReLU()}
     return {f"relu{number}": nn.ReLU(), f"pool{number}": nn.AvgPool2d(2)}
 
 
