@@ -13,8 +13,9 @@ VECTOR = 8
 
 @layer("max_pool", help="torch's max pooling; few channels in bf16 are pooled in float32, with the same values")
 class MaxPool2d(nn.MaxPool2d):
-    """`nn.MaxPool2d`. On the CPU, bf16 pictures whose channels are no multiple of 8 go through float32: every bf16 value is a float32 value, so the
-    result is the same, and the 6 maps of LeNet-5 take half the time.
+    """`nn.MaxPool2d`; on the CPU, bf16 pictures whose channels are no multiple of 8 go through float32.
+
+    Every bf16 value is a float32 value, so the result is the same, and the 6 maps of LeNet-5 take half the time.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
