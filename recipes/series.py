@@ -33,7 +33,9 @@ class Lines(Quiet):
         print(f"    epoch {row['epoch']:>3}  {row['seconds']:7.1f} s  {row['rate']:8.0f}/s  {figures}", flush=True)
 
 
-def main(name: str, claim: str, *, model: str, data: str, recipe: str, seeds: int, **changes: Any) -> dict[str, Any]:
+def main(
+    name: str, claim: str, *, model: str, data: str, recipe: str, seeds: int, options: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
     """Train `model` on `data` for each seed, print and write `logs/NAME.json`; returns what is written."""
     arguments = argparse.ArgumentParser(description=claim)
     arguments.add_argument("--seeds", type=int, default=seeds)
@@ -44,10 +46,20 @@ def main(name: str, claim: str, *, model: str, data: str, recipe: str, seeds: in
     arguments.add_argument("--quiet", action="store_true")
     given = arguments.parse_args()
     keep_freed_memory()
-    return series(name, claim, model=model, data=data, recipe=recipe, changes=changes, given=given)
+    return series(name, claim, model=model, data=data, recipe=recipe, options=options or {}, changes=changes, given=given)
 
 
-def series(name: str, claim: str, *, model: str, data: str, recipe: str, changes: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+def series(
+    name: str,
+    claim: str,
+    *,
+    model: str,
+    data: str,
+    recipe: str,
+    options: dict[str, Any],
+    changes: dict[str, Any],
+    given: argparse.Namespace,
+) -> dict[str, Any]:
     """Do what `main` says with parsed arguments."""
     from striate.core.contracts import Recipe
     from striate.core.signature import Signature
@@ -63,10 +75,10 @@ def series(name: str, claim: str, *, model: str, data: str, recipe: str, changes
         folder = given.keep / f"seed-{seed}{'-validation' if given.validation else ''}"
         if given.validation or given.set:
             shutil.rmtree(folder, ignore_errors=True)
-        run = _trained(folder, model, opened, recipe, seed, settings, Quiet() if given.quiet else Lines())
+        run = _trained(folder, model, opened, recipe, options, seed, settings, Quiet() if given.quiet else Lines())
         result = run.result
         figures = result["splits"][part]
-        rows.append({"seed": seed, "seconds": result["seconds"], "wall": result["wall"], "steps": result["steps"], **figures})
+        rows.append({"seed": seed, "folder": str(folder), "seconds": result["seconds"], "wall": result["wall"], "steps": result["steps"], **figures})
         print(f"{name} seed {seed}: {part} error {figures['error']:.4%} after {result['seconds']:.1f} s of training", flush=True)
     errors = [row["error"] for row in rows]
     summary = {
@@ -80,6 +92,8 @@ def series(name: str, claim: str, *, model: str, data: str, recipe: str, changes
         "runs": rows,
         "recipe": recipes.get(recipe).edited(**settings).to_json(),
         "model": model,
+        "options": options,
+        "kept": not given.validation and not given.set,
         "data": {"name": opened.name, "fingerprint": opened.fingerprint},
         "command": " ".join(["python", *(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv))]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -88,15 +102,15 @@ def series(name: str, claim: str, *, model: str, data: str, recipe: str, changes
         "host": platform.machine(),
     }
     print(f"{name}: mean {part} error {summary['mean_error']:.4%} over {len(rows)} seeds, {summary['mean_seconds']:.1f} s of training each")
-    if not given.validation and not given.set:
+    if summary["kept"]:
         write_json(LOGS / f"{name}.json", summary)
     return summary
 
 
-def _trained(folder: Path, model: str, data: Any, recipe: str, seed: int, settings: dict[str, Any], progress: Quiet) -> Any:
+def _trained(folder: Path, model: str, data: Any, recipe: str, options: dict[str, Any], seed: int, settings: dict[str, Any], progress: Quiet) -> Any:
     if (folder / "run.json").exists():
         return st.resume(folder, progress=progress)
     began = time.perf_counter()
-    run = st.train(model, data, recipe=recipe, folder=folder, seed=seed, settings=settings, progress=progress)
+    run = st.train(model, data, recipe=recipe, folder=folder, options=options, seed=seed, settings=settings, progress=progress)
     print(f"    {time.perf_counter() - began:.1f} s from call to figures", flush=True)
     return run

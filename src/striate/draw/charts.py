@@ -69,7 +69,7 @@ def curves(
             style: Any = (0, (4, 2.5)) if label in dashed else "-"
             lone = points or int(good.sum()) == 1
             axes.plot(xs, ys, color=palette.series(number[label]), linestyle=style, marker="o" if lone else "", markersize=4, clip_on=False)
-        _axes(axes, x, y, log)
+        _axes(axes, x, y, log, whole=all(np.array_equal(xs, np.round(xs)) for xs, _, _ in drawn.values()))
         if floor is not None:
             axes.set_ylim(bottom=floor)
         if percent:
@@ -249,8 +249,11 @@ def _log(log: str) -> None:
         raise ArgumentError(f"log: got {log!r}, expected '', 'x', 'y' or 'xy'")
 
 
-def _axes(axes: Axes, x: str, y: str, log: str) -> None:
-    """Name the axes and give them few, plainly written ticks; y's name stands above its axis, to be read without turning the head."""
+def _axes(axes: Axes, x: str, y: str, log: str, *, whole: bool = False) -> None:
+    """Name the axes and give them few, plainly written ticks (on whole numbers of x where `whole`).
+
+    y's name stands above its axis, to be read without turning the head.
+    """
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel(printable(x), loc="right")
@@ -263,7 +266,10 @@ def _axes(axes: Axes, x: str, y: str, log: str) -> None:
             (axes.set_xscale if which == "x" else axes.set_yscale)("log")
             _decades(axis)
         else:
-            axis.set_major_locator(MaxNLocator(nbins=6 if which == "x" else 5, steps=[1, 2, 2.5, 5, 10]))
+            integer = whole and which == "x"
+            axis.set_major_locator(
+                MaxNLocator(nbins=6 if which == "x" else 5, steps=[1, 2, 5, 10] if integer else [1, 2, 2.5, 5, 10], integer=integer)
+            )
             axis.set_major_formatter(lambda value, _: short(float(f"{value:.10g}"), 6))
 
 

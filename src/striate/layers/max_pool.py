@@ -21,8 +21,10 @@ class MaxPool2d(nn.MaxPool2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
         """Return the largest value of each window, ties to the first in row-major order."""
         if input.dtype == torch.bfloat16 and input.device.type == "cpu" and input.shape[-3] % VECTOR:
-            return super().forward(input.float()).to(torch.bfloat16)
-        return super().forward(input)
+            wide: Tensor = super().forward(input.float())
+            return wide.to(torch.bfloat16)
+        largest: Tensor = super().forward(input)
+        return largest
 
 
 def example() -> tuple[nn.Module, tuple[Tensor, ...]]:

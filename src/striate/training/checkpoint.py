@@ -35,6 +35,8 @@ class Position:
     best: float | None = None
     best_epoch: int | None = None
     first_loss: float | None = None
+    ended: bool = False
+    """Early stopping has spoken: only the last page is left to write."""
     plateau: dict[str, float | None] | None = None
 
 

@@ -154,7 +154,7 @@ def _step(network: nn.Module, batch: Any, task: Any, use: Settings, optimiser: O
     loss = task.loss(output, batch)
     loss.backward()
     optimiser.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _speed(network: nn.Module, data: Any, size: int, seed: int, task: Any, use: Settings, optimiser: Optimiser) -> float:

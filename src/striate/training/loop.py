@@ -55,6 +55,7 @@ class Training:
         self.plateau = Plateau(self.recipe.patience, self.recipe.divide)
         self.position = Position()
         self.has_validation = "val" in self.data.splits
+        self.sums: dict[str, Tensor] = {}
         self._judge = copy.deepcopy(self.model) if self.recipe.average != "none" else self.model
 
     def averaged(self) -> nn.Module:
@@ -75,7 +76,7 @@ def fit(t: Training) -> None:
     saved_at = began = time.perf_counter()
     wall_before = where.wall
     with Interruption() as interruption, out_of_memory(t.recipe.batch, t.use.device):
-        while where.step < t.steps:
+        while where.step < t.steps and not where.ended:
             epoch, start = divmod(where.step, t.steps_an_epoch)
             t.model.train()
             clock = time.perf_counter()
@@ -94,11 +95,11 @@ def fit(t: Training) -> None:
                 where.step += 1
                 t.average.saw(where.step)
 
-                _count(where, t.task.metrics(output, batch), len(batch))
+                _count(t, t.task.metrics(output, batch), len(batch))
                 t.progress.stepped(where.step, samples=len(batch), loss=loss.detach())
                 due = time.perf_counter() - saved_at > t.save_seconds
                 if due or interruption.asked or where.step >= t.steps:
-                    _tick(where, clock, began, wall_before)
+                    _tick(t, clock, began, wall_before)
                     clock = time.perf_counter()
                     if where.step % t.steps_an_epoch and where.step < t.steps:
                         _save(t)
@@ -109,13 +110,11 @@ def fit(t: Training) -> None:
                 if where.step >= t.steps:
                     break
 
-            _tick(where, clock, began, wall_before)
-            ended = _end_epoch(t, epoch)
+            _tick(t, clock, began, wall_before)
+            where.ended = _end_epoch(t, epoch)
             _save(t)
             saved_at = time.perf_counter()
-            if ended:
-                break
-            if interruption.asked and where.step < t.steps:
+            if interruption.asked and where.step < t.steps and not where.ended:
                 raise Interrupted(_stopped(t))
 
 
@@ -126,14 +125,20 @@ def _forward(t: Training, model: Callable[..., Any], batch: Batch) -> tuple[Any,
     return output, t.task.loss(output, batch)
 
 
-def _count(where: Position, figures: dict[str, Tensor], count: int) -> None:
-    where.sums["n"] = where.sums.get("n", 0) + count
+def _count(t: Training, figures: dict[str, Tensor], count: int) -> None:
+    """Add the step's figures to the epoch's sums, where they are: nobody waits for an accelerator. The order of adding never changes."""
+    t.position.sums["n"] = t.position.sums.get("n", 0) + count
+    kind = torch.float32 if t.use.device == "mps" else torch.float64
     for name, value in figures.items():
-        where.sums[name] = where.sums.get(name, 0.0) + float(value.double().sum())
+        if name not in t.sums:
+            t.sums[name] = torch.tensor(t.position.sums.get(name, 0.0), dtype=kind, device=value.device)
+        t.sums[name] += value.to(kind).sum()
 
 
-def _tick(where: Position, clock: float, began: float, wall_before: float) -> None:
-    now = time.perf_counter()
+def _tick(t: Training, clock: float, began: float, wall_before: float) -> None:
+    """Bring the position up to date: time spent, sums so far."""
+    where, now = t.position, time.perf_counter()
+    where.sums |= {name: float(value) for name, value in t.sums.items()}
     where.seconds += now - clock
     where.epoch_seconds += now - clock
     where.wall = wall_before + now - began
@@ -151,7 +156,7 @@ def _end_epoch(t: Training, epoch: int) -> bool:
         "lr": t.optimiser.rate,
     }
     row |= {f"train/{name}": value / count for name, value in where.sums.items()}
-    where.sums, where.epoch_seconds = {}, 0.0
+    where.sums, t.sums, where.epoch_seconds = {}, {}, 0.0
     watched = row[f"train/{t.task.watch}"]
     if t.has_validation:
         figures = run_over(t.averaged(), t.data.split("val"), t.task, t.use).figures

@@ -84,6 +84,20 @@ _ALL = (
     ),
     Named(
         Recipe(
+            name="mnist-best",
+            epochs=25,
+            batch=256,
+            lr=0.012,
+            weight_decay=0.05,
+            augment=("affine(rotate=12, scale=(0.88, 1.12), squeeze=0.1, shear=8)", "shift(2)"),
+            smoothing=0.05,
+            average="ema",
+            average_decay=0.998,
+        ),
+        "MNIST as well as minutes of CPU allow: turned, scaled, sheared, shifted",
+    ),
+    Named(
+        Recipe(
             name="cifar-sprint",
             epochs=8,
             batch=1000,

@@ -44,9 +44,9 @@ class Run:
         write_json(folder / "run.json", {"format": FORMAT, **facts})
         return cls(folder)
 
-    def update(self, **facts: Any) -> None:
+    def update(self, facts: Mapping[str, Any]) -> None:
         """Change entries of `run.json`, atomically."""
-        self.facts |= facts
+        self.facts |= dict(facts)
         write_json(self.folder / "run.json", self.facts)
 
     @property

@@ -16,12 +16,12 @@ from striate.core.contracts import Data, Preprocess, Progress, Recipe, Task
 from striate.core.errors import ArgumentError, DataError, Interrupted, StorageError, StriateError
 from striate.core.runtime import Precision, derived_seed, machine, random_state_kept, versions
 from striate.core.runtime import settings as resolve
-from striate.core.signature import Source, command_line, python_call
 from striate.core.storage import clear_leftovers, lock, write_json
 from striate.core.tensors import load_tensors, save_tensors
 from striate.data.registry import parse_spec
 from striate.training import checkpoint, recipes, tasks
 from striate.training.checkpoint import BEST, FINAL, LAST
+from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
 from striate.training.loop import Training, fit
 from striate.training.registry import optimisers, schedules
@@ -87,7 +87,7 @@ def train(
 
     opened: Any = load(data)
     use = resolve(device, precision)
-    name = model if isinstance(model, str) else type(model).__name__
+    name = model if isinstance(model, str) else name_of(model)
     chosen = recipes.default(name, opened.name) if recipe is None else recipes.get(recipe)
     changes = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None} | dict(settings or {})
     chosen = chosen.edited(**changes)
@@ -97,7 +97,7 @@ def train(
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
     target = _new_folder(folder, opened.name, name)
-    python, command = _spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision)
+    python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision)
     with ExitStack() as stack:
         stack.enter_context(lock(target / ".lock", wait=0))
         if (target / "run.json").exists():
@@ -107,12 +107,12 @@ def train(
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "state": "running",
             "reason": None,
-            "model": _spec(network, name),
+            "model": spec_facts(network, name),
             "classes": list(opened.classes),
             "task": task_name,
             "recipe": chosen.to_json(),
             "preprocess": opened.preprocess.to_json(),
-            "data": _described(opened),
+            "data": data_facts(opened),
             "seed": seed,
             "device": use.device,
             "precision": use.precision,
@@ -173,7 +173,7 @@ def resume(
             torch.set_num_threads(threads)
         job = tasks.make(run.facts["task"], opened, recipe)
         use_device, use_precision = device or facts["device"], precision or facts["precision"]
-        run.update(state="running", reason=None)
+        run.update({"state": "running", "reason": None})
         return _go(run, network, opened, job, recipe, facts["seed"], use_device, use_precision, facts["save_seconds"], progress or Quiet())
 
 
@@ -209,10 +209,10 @@ def _go(
             fit(training)
             _finish(training)
         except Interrupted as error:
-            run.update(state="stopped", reason=str(error))
+            run.update({"state": "stopped", "reason": str(error)})
             raise
         except (StriateError, KeyboardInterrupt) as error:
-            run.update(state="failed" if isinstance(error, StriateError) else "stopped", reason=str(error) or "interrupted")
+            run.update({"state": "failed" if isinstance(error, StriateError) else "stopped", "reason": str(error) or "interrupted"})
             raise
         finally:
             network.eval()
@@ -240,7 +240,7 @@ def _finish(t: Training) -> None:
         "splits": figures,
     }
     write_json(run.folder / "result.json", summary)
-    run.update(state="finished", reason=None)
+    run.update({"state": "finished", "reason": None})
     t.progress.finished(summary)
 
 
@@ -274,26 +274,6 @@ def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str
     return network
 
 
-def _spec(network: nn.Module, name: str) -> dict[str, Any]:
-    from striate.zoo import spec_of
-
-    spec = spec_of(network)
-    return {"name": name, "foreign": True, "options": {}} if spec is None else spec.to_json()
-
-
-def _described(data: Any) -> dict[str, Any]:
-    lengths = {name: data.split(name).length for name in data.splits}
-    return {
-        "name": data.name,
-        "spec": data.spec,
-        "options": dict(data.options),
-        "fingerprint": data.fingerprint,
-        "fingerprints": {name: table.fingerprint for name, table in data.tables.items()},
-        "shape": list(data.shape),
-        "splits": lengths,
-    }
-
-
 def _tensors(preprocess: Preprocess) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = getattr(preprocess, "tensors", dict)()
     return found
@@ -325,37 +305,3 @@ def _whiten_first(t: Training) -> None:
     for layer in layers:
         layer.set_from_patches(batch.x)  # type: ignore[operator]
     t.average = type(t.average)(t.model, t.recipe.average, t.recipe.average_decay, t.steps)
-
-
-def _spelled(
-    model: nn.Module | str,
-    data: Any,
-    recipe: Any,
-    folder: Any,
-    changes: Mapping[str, Any],
-    options: dict[str, Any],
-    seed: int,
-    device: str,
-    precision: str,
-) -> tuple[str, str | None]:
-    """Return the Python and the command that do the same; None for what cannot be written as a command."""
-    fields = {key: value for key, value in changes.items() if key in ("epochs", "lr", "batch")}
-    others = {key: value for key, value in changes.items() if key not in fields}
-    shared = {"recipe": str(recipe) if isinstance(recipe, (str, Path)) else None, "folder": None if folder is None else str(folder)}
-    shared = {key: value for key, value in shared.items() if value is not None} | fields | {"seed": seed}
-    shared |= {key: value for key, value in (("device", device), ("precision", precision)) if value != "auto"}
-    keywords: dict[str, Any] = dict(shared) | ({"settings": others} if others else {}) | ({"options": options} if options else {})
-    if isinstance(recipe, Recipe):
-        keywords["recipe"] = recipe
-    opened: Any = data.spec if data.spec is not None else Source("data")
-    if data.spec is not None and data.options:
-        opened = Source(python_call("st.data.load", [data.spec], {"options": dict(data.options)}))
-    python = python_call("st.train", [model if isinstance(model, str) else Source("model"), opened], keywords)
-    if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe):
-        return python, None
-    asked = {"data-option": _assignments(data.options), "set": _assignments(others), "model-option": _assignments(options)}
-    return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, **asked})
-
-
-def _assignments(values: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}" for key, value in values.items()]
