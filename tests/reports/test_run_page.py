@@ -184,6 +184,8 @@ def test_the_data_check_is_made_when_the_folder_has_none(tmp_path, make_run):
     assert "1 picture of test is also in train, byte for byte" in page.text
     facts["data"]["spec"] = None
     (folder / "run.json").write_text(json.dumps(facts))
+    assert "byte for byte" in read(folder).text, "the check is kept beside the run"
+    (folder / "data.json").unlink()
     assert "There is no data check to show. The data came from memory" in read(folder).text
     (folder / "data.json").write_text('{"format": 1}')
     assert "data.json cannot be read" in read(folder).text

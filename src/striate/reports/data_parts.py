@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from striate.core.errors import StriateError
+from striate.core.storage import write_json
 from striate.data.findings import CheckReport
 from striate.draw import html
 from striate.reports import wording
@@ -57,9 +58,11 @@ def _check(run: StoredRun, data: Any | str, samples: int) -> CheckReport | str:
     from striate.data.checks import check
 
     try:
-        return check(data, near=samples <= NEAR)
+        found = check(data, near=samples <= NEAR)
     except (StriateError, OSError, AttributeError) as error:
         return f"{problem}The data could not be checked: {error}"
+    write_json(run.folder / "data.json", found.to_json())
+    return found
 
 
 def _classes(classes: tuple[str, ...]) -> str:
