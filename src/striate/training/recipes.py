@@ -99,7 +99,7 @@ _ALL = (
     Named(
         Recipe(
             name="cifar-sprint",
-            epochs=8,
+            epochs=9.5,
             batch=1000,
             optimiser="muon",
             lr=0.24,
