@@ -55,7 +55,7 @@ _ALL = (
     Named(
         Recipe(
             name="mnist-quick",
-            epochs=3.2,
+            epochs=2.7,
             batch=256,
             lr=0.02,
             weight_decay=0.02,
@@ -69,11 +69,11 @@ _ALL = (
     Named(
         Recipe(
             name="mnist-better",
-            epochs=6.5,
-            batch=256,
-            lr=0.018,
+            epochs=6.6,
+            batch=512,
+            lr=0.03,
             weight_decay=0.02,
-            augment=("shift(1)",),
+            augment=("affine(rotate=8, scale=(0.92, 1.08), squeeze=0.05, shift=0.05)",),
             smoothing=0.05,
             average="ema",
             average_decay=0.99,
