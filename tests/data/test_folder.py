@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import unicodedata
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from striate.core.errors import ArgumentError, DataError
+from striate.data import load
 from striate.data.sources.folder import folder
 
 
@@ -272,7 +274,12 @@ def test_what_is_asked_for_reaches_the_preprocessing(tmp_path):
     assert data.shape == (1, 24, 32)
     assert data.preprocess.resize == "pad"
     assert data.preprocess.background == (0, 0, 0)
-    assert data.spec is None  # load(path) alone would give other data
+    assert data.options == {"size": (24, 32), "channels": 1, "resize": "pad", "background": (0, 0, 0)}
+    again = load(data.spec, options=json.loads(json.dumps(data.options)))
+    assert again.fingerprint == data.fingerprint
+    assert again.preprocess == data.preprocess
+    with pytest.raises(ArgumentError, match="set already"):
+        data.whitened("pca")
     batch = next(data.split("train").batches(4, epoch=0, seed=0))
     np.testing.assert_allclose(batch.x[0], data.preprocess(data.preprocess.fit(data.pictures("train", [0])[0])[None])[0], atol=1e-6)
 

@@ -207,6 +207,7 @@ class Dataset:
         pair = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         if min(pair) < 1:
             raise ArgumentError(f"size: got {size!r}, expected 1 or more pixels each way")
+        self._refuse_given("size")
         return dataclasses.replace(self, size=pair)
 
     def whitened(self, kind: str) -> Dataset:
@@ -215,9 +216,14 @@ class Dataset:
             raise unknown_name("whitening", kind, ("none", "pca", "zca"))
         if kind == "none":
             return dataclasses.replace(self, whitening=kind)
+        self._refuse_given("whitening")
         length = int(np.prod(self.shape))
         cost = f"{kind} whitening costs {length**2:,} multiply-adds a picture and a matrix of {length**2 * 4 / 2**20:.1f} MiB"
         return dataclasses.replace(self, whitening=kind, notes=(*self.notes, cost))
+
+    def _refuse_given(self, what: str) -> None:
+        if self.given is not None:
+            raise ArgumentError(f"{what}: the preprocessing of {self.name} is set already and would not be reached; set {what} before it")
 
     def class_counts(self, split: str = "train") -> npt.NDArray[np.int64]:
         """Return how many samples each class has in a split, K int64."""

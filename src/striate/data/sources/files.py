@@ -72,12 +72,6 @@ class Wishes:
         """`size` as height and width."""
         return (self.size, self.size) if isinstance(self.size, int) else None if self.size is None else (self.size[0], self.size[1])
 
-    @property
-    def plain(self) -> bool:
-        """Whether `load(path)`, which passes no wishes, would give the same data."""
-        asked = (self.size, self.channels, self.resize, self.val, self.seed, tuple(self.background), self.broken)
-        return asked == (None, 3, "crop", 0.2, 0, WHITE, 0.05)
-
 
 def dataset(
     name: str,
@@ -118,7 +112,7 @@ def dataset(
         name=name,
         classes=classes,
         tables=tables,
-        spec=spec if wishes.plain else None,
+        spec=spec,
         problems=tuple(problems),
         notes=tuple(notes),
         size=None if use_fixed else size,
