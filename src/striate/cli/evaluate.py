@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from striate.cli.registry import command
         "views": "Test-time views to average: the picture; and its mirror image; and both shifted.",
         "batch": "Samples at a time.",
         "device": "auto, cpu, cuda, cuda:1 or mps.",
+        "robustness": "Measure also on pictures shifted, turned, scaled, squeezed, drawn thicker or thinner, and noisy.",
         "json": "Print JSON instead of a table.",
     },
     metavars={"device": "NAME", "split": "NAME"},
@@ -35,6 +35,7 @@ def evaluate(
     views: Literal["one", "mirror", "six"] = "one",
     batch: int = 500,
     device: str = "auto",
+    robustness: bool = False,
     json: bool = False,
 ) -> None:
     """Find run and data first (fast, without torch), then measure."""
@@ -51,16 +52,26 @@ def evaluate(
 
     from striate.cli.carry_out import result_rows
     from striate.cli.output import print_json, say, table
+    from striate.data import load
     from striate.training import Run
     from striate.training import evaluate as measure
+    from striate.training import robustness as distorted
 
-    opened = (chosen if data is not None else dataclasses.replace(chosen, keywords=facts["data"].get("options", {}))).open()
+    opened = chosen.open() if data is not None else load(spec, options=facts["data"]["options"])
     held_out = facts["recipe"].get("validation", 0.0)
     if data is None and held_out and split in ("train", "val"):
         opened = opened.held_out(held_out, facts["seed"])
-    found = measure(Run.load(folder), opened, split=split, views=views, batch=batch, device=device)
+    loaded = Run.load(folder)
+    found = measure(loaded, opened, split=split, views=views, batch=batch, device=device)
+    harder = distorted(loaded, opened, split=split, device=device) if robustness else None
     if json:
-        print_json({"run": str(folder), "data": chosen.spec, "split": split, "views": views, "figures": found.figures})
+        print_json(
+            {"run": str(folder), "data": chosen.spec, "split": split, "views": views, "figures": found.figures}
+            | ({"robustness": harder.to_json()} if harder else {})
+        )
         return
     say(f"{folder} on {opened.name}, {split}" + (f", views {views}" if views != "one" else ""), style="bold")
     table(*result_rows({split: found.figures}))
+    if harder:
+        say()
+        say(str(harder))

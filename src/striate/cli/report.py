@@ -11,19 +11,26 @@ from striate.cli.registry import command
     "report",
     help="Write a run's page again: one file with everything about it.",
     section="Results",
-    options={"run": "The run's folder, or its name under runs/.", "out": "Where to write it; by default report.html in the run's folder."},
+    options={
+        "run": "The run's folder, or its name under runs/.",
+        "out": "Where to write it; by default report.html in the run's folder.",
+        "tensorboard": "Write the history as TensorBoard events instead, to RUN/tensorboard.",
+    },
     complete={"run": "runs", "out": "files"},
     metavars={"out": "FILE"},
     examples=("striate report runs/digits-lenet5-1",),
     torch=True,
 )
-def report(run: Path, *, out: Path | None = None) -> None:
-    """Find the run, write the page, print its path."""
+def report(run: Path, *, out: Path | None = None, tensorboard: bool = False) -> None:
+    """Find the run, write the page (or the events), print its path."""
     from striate.cli.choose import run_folder
     from striate.cli.output import say, shown_path
 
     folder = run_folder(run)
     from striate.reports import report as write
-    from striate.training import Run
+    from striate.training import Run, write_tensorboard
 
+    if tensorboard:
+        say(shown_path(write_tensorboard(Run.load(folder), out)))
+        return
     say(shown_path(write(Run.load(folder), out)))
