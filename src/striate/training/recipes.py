@@ -99,13 +99,13 @@ _ALL = (
     Named(
         Recipe(
             name="cifar-sprint",
-            epochs=9.5,
-            batch=1000,
+            epochs=8.5,
+            batch=2000,
             optimiser="muon",
             lr=0.24,
             momentum=0.6,
             weight_decay=0.004,
-            options={"head_lr": 670.0, "bias_lr": 53.0},
+            options={"head_lr": 1340.0, "bias_lr": 106.0},
             schedule="linear",
             augment=("crop(2, mode='reflect')", "mirror(alternate=True)"),
             smoothing=0.2,
