@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 import striate as st
+from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError
+from striate.training import tasks
 from striate.training.session import Quiet
 
 
@@ -50,3 +54,33 @@ def test_options_are_checked_before_anything_is_made(tmp_path):
     with pytest.raises(ArgumentError, match="pool"):
         st.train("lenet5", "digits", folder=tmp_path / "run", options={"pol": "max"})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["pca", "zca"])
+def test_whitening_travels_with_the_weights(tmp_path, kind):
+    run = st.train("lenet5", "digits", folder=tmp_path / "run", epochs=1, settings={"whitening": kind})
+    again = st.Run.load(run.folder)
+    assert again.preprocess.tensors()
+    assert st.evaluate(again, "digits").figures == pytest.approx(run.result["splits"]["test"])
+
+
+def test_class_weights_reach_the_loss(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 90 + [1] * 10)
+    data = st.data.arrays(rng.integers(0, 255, (100, 1, 16, 16), dtype=np.uint8), labels)
+    job = tasks.make("classify", data, st.Recipe(class_weights=True))
+    assert job.weights.tolist() == pytest.approx([100 / 180, 100 / 20])
+    x, y = torch.randn(4, 2), torch.tensor([0, 1, 1, 0])
+    batch = Batch(x, y, torch.arange(4))
+    each = -x.log_softmax(1)[range(4), y]
+    weights = job.weights[y]
+    assert float(job.loss(x, batch)) == pytest.approx(float((each * weights).sum() / weights.sum()), rel=1e-5)
+
+
+def test_auxiliary_heads_count_with_their_weight():
+    x, aux, y = torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    batch = Batch(x, y, torch.arange(4))
+    expected = torch.nn.functional.cross_entropy(x, y) + 0.3 * torch.nn.functional.cross_entropy(aux, y)
+    job = tasks.Classify()
+    assert float(job.loss((x, aux), batch)) == pytest.approx(float(expected), rel=1e-6)
+    assert torch.equal(job.decode((x, aux)), x.softmax(1))
