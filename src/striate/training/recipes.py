@@ -99,7 +99,7 @@ _ALL = (
     Named(
         Recipe(
             name="cifar-sprint",
-            epochs=8.5,
+            epochs=10.5,
             batch=2000,
             optimiser="muon",
             lr=0.24,
