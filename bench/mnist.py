@@ -26,7 +26,9 @@ Answers = list[dict[str, Any]]
 def plain_job(asked: argparse.Namespace, seed: int, epochs: int, workers: int) -> Job:
     """Return the plain loop's job."""
     words = ["--model", asked.model, "--epochs", str(epochs), "--seed", str(seed), "--workers", str(workers), "--optimiser", asked.plain_optimiser]
-    return Job("plain", PEERS / "plain_mnist.py", tuple(words + (["--limit", str(asked.limit)] if asked.limit else [])))
+    words += ["--limit", str(asked.limit)] if asked.limit else []
+    python = {"python": str(python_of("fastai"))} if "fastai" in installed() else {}  # it has torchvision, whose transforms the usual example takes
+    return Job("plain", PEERS / "plain_mnist.py", tuple(words), **python)
 
 
 def striate_job(asked: argparse.Namespace, seed: int, length: float) -> Job:
@@ -137,6 +139,7 @@ def main() -> None:
         mine = [answer["epoch_seconds"] for answer in answers[f"striate {max(asked.lengths):g}"]]
         result.ratio(f"an epoch: striate against {peer}", [statistics.median(epochs)], mine)
     result.note(f"The plain loop uses {workers} DataLoader workers: an epoch took {tried[0]} s without, {tried[2]} s with two.")
+    result.note(f"The plain loop's transforms: {answers['plain'][0]['transforms']}.")
     result.note("striate's process calls keep_freed_memory first, as its command line does; the plain loop runs as any script does.")
     result.peers = {who: given[0]["versions"] for who, given in answers.items() if "versions" in given[0]}
     result.raw = {"striate_recipe": answers[f"striate {max(asked.lengths):g}"][0]["recipe"]}

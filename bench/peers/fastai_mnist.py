@@ -6,12 +6,7 @@ import argparse
 import time
 
 import torch
-from common import Pictures, net, tell, versions
-
-if torch.version.cuda is None:  # torchvision's wheel, built for CUDA, does not load beside the CPU build of torch unless this operator is known
-    LIBRARY = torch.library.Library("torchvision", "DEF")
-    LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
+from common import Pictures, net, tell, versions  # first: it makes torchvision importable, which fastai needs
 from fastai.callback.core import Callback
 from fastai.callback.schedule import *  # noqa: F403 - adds fit_one_cycle to Learner
 from fastai.data.core import DataLoaders
