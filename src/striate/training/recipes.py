@@ -9,6 +9,7 @@ from pathlib import Path
 from striate.core.contracts import Recipe
 from striate.core.errors import ArgumentError, unknown_name
 from striate.core.storage import read_json
+from striate.zoo import papers
 
 
 @dataclass(frozen=True)
@@ -117,18 +118,7 @@ _ALL = (
         "*",
     ),
     Named(
-        Recipe(
-            name="cifar-classic",
-            epochs=164,
-            batch=128,
-            optimiser="sgd",
-            lr=0.1,
-            momentum=0.9,
-            weight_decay=1e-4,
-            schedule="steps",
-            milestones=(0.5, 0.75),
-            augment=("crop(4)", "mirror"),
-        ),
+        papers.RESNET_CIFAR,
         "the residual paper's CIFAR recipe: 64,000 steps, rate divided by 10 at half and three quarters (He et al. 2016)",
     ),
     Named(
@@ -154,18 +144,7 @@ _ALL = (
         "cifar*",
     ),
     Named(
-        Recipe(
-            name="imagenet-classic",
-            epochs=90,
-            batch=256,
-            optimiser="sgd",
-            lr=0.1,
-            momentum=0.9,
-            weight_decay=1e-4,
-            schedule="steps",
-            milestones=(1 / 3, 2 / 3),
-            augment=("resized_crop", "mirror"),
-        ),
+        papers.RESNET_IMAGENET,
         "the residual paper's ImageNet recipe (He et al. 2016)",
     ),
     Named(

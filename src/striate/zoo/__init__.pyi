@@ -1,3 +1,4 @@
+from . import papers as papers
 from .building import build as build
 from .building import card as card
 from .building import names as names

@@ -24,9 +24,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from striate.core.contracts import Card, Recipe
+from striate.core.contracts import Card
 from striate.layers import Add
 from striate.zoo.boxes import Network, conv, he_normal
+from striate.zoo.papers import RESNET_IMAGENET
 from striate.zoo.registry import Shape, architecture
 
 Stem = Literal["auto", "imagenet", "small"]
@@ -37,26 +38,13 @@ BLOCKS = {  # conv2_x, conv3_x, conv4_x, conv5_x
 }
 WIDTHS = (64, 128, 256, 512)
 
-RECIPE = Recipe(
-    name="resnet-imagenet",
-    epochs=120,
-    batch=256,
-    optimiser="sgd",
-    lr=0.1,
-    momentum=0.9,
-    weight_decay=1e-4,
-    schedule="steps",
-    milestones=(0.25, 0.5, 0.75),
-    augment=("mirror",),
-)
-
 CARD = Card(
     paper="He, Zhang, Ren, Sun: Deep residual learning for image recognition",
     year=2015,
     parameters=11_689_512,
     input=(3, 224, 224),
     classes=1000,
-    recipe=RECIPE,
+    recipe=RESNET_IMAGENET,
     cut_points=("relu", "layer1", "layer2", "layer3", "layer4", "avgpool"),
     groups=(("conv1", "bn1", "layer1"), ("layer2",), ("layer3",), ("layer4",), ("fc",)),
     paper_names={"conv1": "conv1", "conv2_x": "layer1", "conv3_x": "layer2", "conv4_x": "layer3", "conv5_x": "layer4", "fc": "fc"},

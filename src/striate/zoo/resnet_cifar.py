@@ -21,24 +21,12 @@ from dataclasses import replace
 
 from torch import nn
 
-from striate.core.contracts import Card, Recipe
+from striate.core.contracts import Card
 from striate.layers import PadShortcut
 from striate.zoo.boxes import Network, conv, he_normal
+from striate.zoo.papers import RESNET_CIFAR
 from striate.zoo.registry import Shape, architecture
 from striate.zoo.resnet import BasicBlock
-
-RECIPE = Recipe(
-    name="resnet-cifar",
-    epochs=164,
-    batch=128,
-    optimiser="sgd",
-    lr=0.1,
-    momentum=0.9,
-    weight_decay=1e-4,
-    schedule="steps",
-    milestones=(0.5, 0.75),
-    augment=("crop(4)", "mirror"),
-)
 
 CARD = Card(
     paper="He, Zhang, Ren, Sun: Deep residual learning for image recognition",
@@ -46,7 +34,7 @@ CARD = Card(
     parameters=269_722,
     input=(3, 32, 32),
     classes=10,
-    recipe=RECIPE,
+    recipe=RESNET_CIFAR,
     cut_points=("relu", "layer1", "layer2", "layer3", "avgpool"),
     groups=(("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("fc",)),
     paper_names={"conv1": "conv1", "32x32": "layer1", "16x16": "layer2", "8x8": "layer3", "fc": "fc"},
@@ -61,7 +49,7 @@ CARDS = {
     110: replace(
         CARD,
         parameters=1_727_962,
-        recipe=RECIPE.edited(name="resnet-cifar-110", warmup=400 / 64_000),
+        recipe=RESNET_CIFAR.edited(name="resnet-cifar-110", warmup=400 / 64_000),
         deviations=CARD.deviations + " The paper starts ResNet-110 at a rate of 0.01 for about 400 steps; the recipe's rate rises over as many.",
         error="CIFAR-10: 6.43 % (best of five; mean 6.61)",
     ),
