@@ -32,6 +32,6 @@ RESNET_IMAGENET = Recipe(
 )
 """He, Zhang, Ren, Sun 2015, section 3.4: 600,000 steps of 256 pictures.
 
-The paper divides the rate by 10 where the error stands still, here at quarters of the length; it cuts 224 pixels out of pictures scaled to 256 to 480,
-here `resized_crop` does; colours change as AlexNet's.
+The paper divides the rate by 10 where the error stands still, here at quarters of the length. It cuts 224 pixels out of pictures scaled to 256 to
+480, here `resized_crop` does. Colours change as AlexNet's.
 """
