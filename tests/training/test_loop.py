@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -12,11 +13,14 @@ import torch
 from torch import nn
 
 from striate import data as sources
+from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError, DataError, DivergenceError, Interrupted, RunInUseError, StorageError
 from striate.core.storage import lock
 from striate.core.tensors import load_tensors
 from striate.training import Run, evaluate, resume, train
+from striate.training.checkpoint import Position
 from striate.training.session import Quiet
+from striate.training.trouble import explain_divergence
 
 FAST = {"epochs": 2, "batch": 256}
 
@@ -154,6 +158,14 @@ def test_an_exploding_rate_stops_with_the_cause_and_the_last_good_checkpoint(dig
 
 
 def test_values_that_are_no_numbers_in_the_data_are_found_in_the_data(tmp_path):
+    x = torch.zeros(3, 1, 2, 2)
+    x[1, 0, 0, 0] = float("inf")
+    batch = Batch(x, torch.zeros(3, dtype=torch.int64), torch.tensor([7, 8, 9]))
+    error = explain_divergence(nn.Linear(2, 2), batch, torch.tensor(float("nan")), Position(step=5), 0.1, tmp_path, 2)
+    assert re.search(r"became nan at step 6 \(epoch 3\): the input already holds .* \(samples 8\)", str(error))
+
+
+def test_a_network_that_gives_no_numbers_from_the_start_is_told_apart_from_a_high_rate(tmp_path):
     class Poisoned(nn.Module):
         def __init__(self):
             super().__init__()
@@ -162,7 +174,7 @@ def test_values_that_are_no_numbers_in_the_data_are_found_in_the_data(tmp_path):
         def forward(self, x):
             return self.head(x.flatten(1)) + float("nan")
 
-    with pytest.raises(DivergenceError, match=r"became nan at step 1 .*No checkpoint"):
+    with pytest.raises(DivergenceError, match=r"became nan at step 1 .*the network itself gives it"):
         train(Poisoned(), sources.digits(), folder=tmp_path / "run", **FAST)
 
 

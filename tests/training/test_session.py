@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +86,37 @@ def test_auxiliary_heads_count_with_their_weight():
     job = tasks.Classify()
     assert float(job.loss((x, aux), batch)) == pytest.approx(float(expected), rel=1e-6)
     assert torch.equal(job.decode((x, aux)), x.softmax(1))
+
+
+def test_a_network_with_weights_of_its_own_resumes_from_them(tmp_path):
+    def net():
+        torch.manual_seed(99)
+        return st.zoo.build("lenet5", classes=10, input=(1, 16, 16))
+
+    whole = st.train(net(), "digits", folder=tmp_path / "whole", epochs=0.3)
+    with pytest.raises(Killed):
+        st.train(net(), "digits", folder=tmp_path / "killed", epochs=0.3, progress=Vanish())
+    resumed = st.resume(tmp_path / "killed")
+    for one, two in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    (tmp_path / "killed" / "last.safetensors").unlink()
+    facts = json.loads((tmp_path / "killed" / "run.json").read_text())
+    (tmp_path / "killed" / "run.json").write_text(json.dumps(facts | {"state": "running"}))
+    with pytest.raises(ArgumentError, match="was given to train"):
+        st.resume(tmp_path / "killed")
+
+
+def test_a_bug_in_the_users_network_leaves_a_run_that_says_so(tmp_path):
+    class Broken(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Linear(256, 10)
+
+        def forward(self, x):
+            return self.fc(x)
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        st.train(Broken(), "digits", folder=tmp_path / "run", epochs=0.1)
+    run = st.Run.load(tmp_path / "run")
+    assert run.state == "failed"
+    assert "shapes cannot be multiplied" in run.facts["reason"]

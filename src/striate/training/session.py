@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from striate.core.contracts import Data, Preprocess, Progress, Recipe, Task
-from striate.core.errors import ArgumentError, DataError, Interrupted, StorageError, StriateError
+from striate.core.errors import ArgumentError, DataError, Interrupted, StorageError
 from striate.core.runtime import Precision, derived_seed, machine, random_state_kept, versions
 from striate.core.runtime import settings as resolve
 from striate.core.storage import clear_leftovers, lock, write_json
@@ -107,7 +107,7 @@ def train(
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "state": "running",
             "reason": None,
-            "model": spec_facts(network, name),
+            "model": spec_facts(network, name) | {"given": isinstance(model, nn.Module)},
             "classes": list(opened.classes),
             "task": task_name,
             "recipe": chosen.to_json(),
@@ -140,7 +140,8 @@ def resume(
 ) -> Run:
     """Go on with a run where its last checkpoint stands; on the machine that began it, the weights end the same to the bit.
 
-    `model` is needed only for a network of the user's own (untrained, as it was given to `train`), `data` only where it came as arrays or has moved.
+    `model` is needed only for a network that the zoo did not build (its weights come from the checkpoint), `data` only where it came as arrays or has
+    moved.
     `device` and `precision` default to the run's own. A finished run is returned as it is. Raises `StorageError`, `RunInUseError`, `DataError` where
     the data has changed since, and all that `train` raises.
     """
@@ -163,8 +164,8 @@ def resume(
             raise DataError(f"{spec}: the data has changed since {run.folder} began, so the run cannot be continued; start a new one")
         if model is not None:
             network = model
-        elif facts["model"].get("foreign"):
-            raise ArgumentError(f"{run.folder}: the network {facts['model']['name']} is your own; pass it: resume(folder, model=...)")
+        elif facts["model"].get("foreign") or (facts["model"].get("given") and not (run.folder / LAST).exists()):
+            raise ArgumentError(f"{run.folder}: the network {facts['model']['name']} was given to train; pass it: resume(folder, model=...)")
         else:
             network = _network(facts["model"]["name"], opened, facts["seed"], facts["model"]["options"])
         threads = facts["machine"]["threads"]
@@ -202,17 +203,18 @@ def _go(
             training.compiled = torch.compile(network)
         if (run.folder / LAST).exists():
             training.position = checkpoint.restore(run.folder, network, training.average, training.optimiser, training.plateau)
-        elif recipe.init == "whiten-first":
-            _whiten_first(training)
+        else:
+            if recipe.init == "whiten-first":
+                _whiten_first(training)
+            if run.facts["model"]["given"]:  # its first weights are nobody's to draw again
+                checkpoint.save(run.folder, network, training.average, training.optimiser, training.plateau, training.position)
         run.keep_history(training.position.rows)
         try:
             fit(training)
             _finish(training)
-        except Interrupted as error:
-            run.update({"state": "stopped", "reason": str(error)})
-            raise
-        except (StriateError, KeyboardInterrupt) as error:
-            run.update({"state": "failed" if isinstance(error, StriateError) else "stopped", "reason": str(error) or "interrupted"})
+        except (Exception, KeyboardInterrupt) as error:
+            stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
+            run.update({"state": "stopped" if stopped else "failed", "reason": str(error) or type(error).__name__})
             raise
         finally:
             network.eval()

@@ -72,8 +72,12 @@ def explain_divergence(
         cause = f"the input already holds values that are not numbers (samples {_bad_rows(batch)}); look at the data"
     else:
         broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
-        first = f"weights that are not numbers first stand in {broken[0]}; " if broken else ""
-        cause = f"{first}the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1"
+        found = [f"weights that are not numbers first stand in {broken[0]}"] if broken else []
+        if where.step == 0:
+            found.insert(0, "no step had been taken yet, so the network itself gives it")
+        else:
+            found.append(f"the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1")
+        cause = "; ".join(found)
     last = folder / LAST
     left = f"The last good checkpoint is {last}" if last.exists() else "No checkpoint was written before it"
     return DivergenceError(f"the loss {what} {value:.4g} at step {where.step + 1} (epoch {epoch}): {cause}. {left}.")
