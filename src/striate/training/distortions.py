@@ -17,6 +17,7 @@ from striate.core.errors import DataError
 from striate.core.runtime import generator
 from striate.core.runtime import settings as resolve
 from striate.training.evaluation import run_over
+from striate.training.forward import placed
 from striate.training.run import Run
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
@@ -96,9 +97,7 @@ def robustness(
         raise DataError(f"{opened.name}: robustness needs pictures (C H W), these samples have the shape {opened.shape}")
     use = resolve(device, precision)
     inner = opened.with_preprocess(run.preprocess).prepared(device=use.device).split(split)
-    network = run.model.to(use.device)
-    if use.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = placed(run.model, use)
 
     def error(change: Callable[[Tensor, torch.Generator], Tensor]) -> float:
         return run_over(network, _Distorted(inner, change, seed), run.task, use).figures["error"]

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from striate.core.contracts import Batch, Data, Split, Task
+from striate.core.contracts import Data, Split, Task
 from striate.core.errors import ArgumentError, DataError
 from striate.core.runtime import Settings, settings
+from striate.training.forward import forward, placed
 
 Views = Literal["one", "mirror", "six"]
 
@@ -81,7 +82,7 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
     try:
         with torch.no_grad():
             for part in split.batches(batch, epoch=0, seed=0):
-                output = _forward(model, part, use, views)
+                output = forward(lambda x: logits_of(model, x, views), part.x, use)
                 if part.y is not None:
                     for name, value in task.metrics(output, part).items():
                         sums[name] = sums.get(name, 0.0) + float(value.double().sum())
@@ -94,12 +95,6 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
     targets = None if kept[0][1] is None else torch.cat([k[1] for k in kept if k[1] is not None]).numpy()
     figures = {"n": float(len(index))} | {name: value / len(index) for name, value in sums.items()}
     return Evaluation(split.name, figures, torch.cat([k[0] for k in kept]).numpy(), targets, index)
-
-
-def _forward(model: nn.Module, batch: Batch, use: Settings, views: Views) -> Any:
-    x = batch.x.to(memory_format=torch.channels_last) if use.channels_last and batch.x.dim() == 4 else batch.x
-    with torch.autocast(use.device.partition(":")[0], dtype=torch.bfloat16, enabled=use.precision == "bf16"):
-        return logits_of(model, x, views)
 
 
 def evaluate(
@@ -131,9 +126,7 @@ def evaluate(
         network, chosen = model.model, task or model.task
     else:
         network, chosen = model, task or Classify()
-    network = network.to(use.device)
-    if use.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = placed(network, use)
     return run_over(network, opened.prepared(device=use.device).split(split), chosen, use, views=views, batch=batch)
 
 

@@ -17,6 +17,7 @@ from striate.core.errors import ArgumentError, MemoryLimitError
 from striate.core.runtime import Precision, Settings, derived_seed, random_state_kept
 from striate.core.runtime import settings as resolve
 from striate.training import recipes, tasks
+from striate.training.forward import forward, placed
 from striate.training.optimisers import Optimiser
 from striate.training.trouble import out_of_memory
 
@@ -134,9 +135,7 @@ def _ready(
     with random_state_kept():
         torch.manual_seed(derived_seed(seed, 0))
         network = build(model, classes=len(opened.classes), input=opened.shape) if isinstance(model, str) else copy.deepcopy(model)
-    network = network.to(use.device).train()
-    if use.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = placed(network, use).train()
     return network, opened.prepared(augment=chosen.augment, device=use.device), chosen, use, tasks.make("classify", opened, chosen)
 
 
@@ -148,10 +147,7 @@ def _endless(data: Any, size: int, seed: int) -> Any:
 
 
 def _step(network: nn.Module, batch: Any, task: Any, use: Settings, optimiser: Optimiser) -> float:
-    x = batch.x.to(memory_format=torch.channels_last) if use.channels_last and batch.x.dim() == 4 else batch.x
-    with torch.autocast(use.device.partition(":")[0], dtype=torch.bfloat16, enabled=use.precision == "bf16"):
-        output = network(x)
-    loss = task.loss(output, batch)
+    loss = task.loss(forward(network, batch.x, use), batch)
     loss.backward()
     optimiser.step()
     return float(loss.detach())

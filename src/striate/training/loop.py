@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.core.contracts import Batch, Data, Progress, Recipe, Task
+from striate.core.contracts import Data, Progress, Recipe, Task
 from striate.core.errors import ArgumentError, Interrupted
 from striate.core.runtime import Settings, seed_everything
 from striate.core.tensors import save_tensors
@@ -19,6 +19,7 @@ from striate.training import checkpoint
 from striate.training.averaging import Average
 from striate.training.checkpoint import BEST, Position
 from striate.training.evaluation import run_over
+from striate.training.forward import forward
 from striate.training.optimisers import Optimiser
 from striate.training.run import Run
 from striate.training.schedules import Plateau, rate_share
@@ -85,7 +86,8 @@ def fit(t: Training) -> None:
                 t.optimiser.set_rate(rate_share(t.recipe, share) * t.plateau.factor)
                 seed_everything(t.use.device, t.seed, STEP_SEED, where.step)
 
-                output, loss = _forward(t, model, batch)
+                output = forward(model, batch.x, t.use)
+                loss = t.task.loss(output, batch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 if not check_loss(loss, where):
                     raise explain_divergence(t.model, batch, loss, where, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
@@ -116,13 +118,6 @@ def fit(t: Training) -> None:
             saved_at = time.perf_counter()
             if interruption.asked and where.step < t.steps and not where.ended:
                 raise Interrupted(_stopped(t))
-
-
-def _forward(t: Training, model: Callable[..., Any], batch: Batch) -> tuple[Any, Tensor]:
-    x = batch.x.to(memory_format=torch.channels_last) if t.use.channels_last and batch.x.dim() == 4 else batch.x
-    with torch.autocast(t.use.device.partition(":")[0], dtype=torch.bfloat16, enabled=t.use.precision == "bf16"):
-        output = model(x)
-    return output, t.task.loss(output, batch)
 
 
 def _count(t: Training, figures: dict[str, Tensor], count: int) -> None:

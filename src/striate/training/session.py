@@ -23,6 +23,7 @@ from striate.training import checkpoint, recipes, tasks
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
+from striate.training.forward import placed
 from striate.training.loop import Training, fit
 from striate.training.registry import optimisers, schedules
 from striate.training.run import Run
@@ -192,9 +193,7 @@ def _go(
 ) -> Run:
     """Prepare, restore where there is a checkpoint, run the loop, and write how it ended, whatever happens."""
     use = resolve(device, precision)
-    network = network.to(use.device)
-    if use.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = placed(network, use)
     prepared = data.prepared(augment=recipe.augment, device=use.device)
     with random_state_kept():
         training = Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds)
