@@ -264,7 +264,8 @@ def main() -> None:
     tests.add_argument("--all", action="store_true", help="the slow tests too")
     tests.add_argument("rest", nargs="*", metavar="-- PYTEST", help=argparse.SUPPRESS)
     commands.add_parser("lint", help="install, then lint, types and layers")
-    commands.add_parser("install", help="make or renew the environment with everything development needs")
+    installing = commands.add_parser("install", help="make or renew the environment with everything development needs")
+    installing.add_argument("--oracles", action="store_true", help="torchvision and timm too, which slow tests compare with")
     cleaning = commands.add_parser("clean", help="remove caches and build products; runs stay")
     cleaning.add_argument("--all", action="store_true", help="the environment too")
     asked = parser.parse_args()
@@ -272,8 +273,10 @@ def main() -> None:
         test(everything=asked.all, rest=asked.rest)
     elif asked.command == "clean":
         clean(everything=asked.all)
+    elif asked.command == "install":
+        install(["dev", "oracles"] if asked.oracles else ["dev"])
     else:
-        {"demo": demo, "lint": lint, "install": lambda: install(["dev"]), None: parser.print_help}[asked.command]()
+        {"demo": demo, "lint": lint, None: parser.print_help}[asked.command]()
 
 
 if __name__ == "__main__":
