@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from striate.core.errors import ArgumentError
-from striate.layers import Add, BatchShift, Concat, PadShortcut, PartialConv2d, Scale, ScaledTanh, Subsampling, WhitenedConv2d
+from striate.layers import Add, BatchShift, Concat, DropPath, PadShortcut, PartialConv2d, Scale, ScaledTanh, Subsampling, WhitenedConv2d
 from striate.layers.registry import layers
 
 
@@ -23,7 +23,12 @@ def test_example_matches_its_gradient_and_leaves_its_inputs_alone(name):
     made.double().train()
     inputs = [x.double().requires_grad_() for x in inputs]
     kept = [x.detach().clone() for x in inputs]
-    assert torch.autograd.gradcheck(made, inputs)
+
+    def same_coins(*x):
+        torch.manual_seed(0)
+        return made(*x)
+
+    assert torch.autograd.gradcheck(same_coins, inputs)
     assert all(torch.equal(x, old) for x, old in zip(inputs, kept, strict=True))
     made(*inputs).square().sum().backward()
     assert all(p.grad is not None for p in made.parameters() if p.requires_grad)
@@ -53,6 +58,21 @@ def test_subsampling_sums_weighs_and_shifts():
     x = torch.stack([torch.arange(8.0).reshape(2, 4), torch.ones(2, 4)])[None]
     assert made(x).flatten().tolist() == [0.5 * (0 + 1 + 4 + 5) + 1, 0.5 * (2 + 3 + 6 + 7) + 1, -4.0, -4.0]
     assert torch.equal(Subsampling(2)(x), torch.nn.functional.avg_pool2d(x, 2)), "it starts as plain averaging"
+
+
+def test_drop_path_keeps_whole_samples_and_the_expectation():
+    made, x = DropPath(0.25), torch.ones(20_000, 3, 1, 2)
+    torch.manual_seed(0)
+    out = made.train()(x).flatten(1)
+    assert set(out.unique().tolist()) == {0.0, 4.0}
+    assert (out == out[:, :1]).all(), "a sample's branch is there or not, as a whole"
+    spread = math.sqrt(0.25 * 0.75 / 20_000) * 4
+    assert abs(out.mean().item() - 1) < 4 * spread
+    assert torch.equal(made.eval()(x), x)
+    assert torch.equal(DropPath(1.0).train()(x), x)
+    for survival in (0, 1.5, -0.1):
+        with pytest.raises(ArgumentError, match="survival"):
+            DropPath(survival)
 
 
 def test_scaled_tanh_maps_one_to_one():

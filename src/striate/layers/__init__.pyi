@@ -1,6 +1,7 @@
 from .add import Add as Add
 from .batch_shift import BatchShift as BatchShift
 from .concat import Concat as Concat
+from .drop_path import DropPath as DropPath
 from .max_pool import MaxPool2d as MaxPool2d
 from .pad_shortcut import PadShortcut as PadShortcut
 from .partial_conv import PartialConv2d as PartialConv2d
