@@ -1,0 +1,156 @@
+"""Where windows lie: sizes, stride, padding and dilation of convolutions and pools, along one axis and over several."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from striate.core.errors import ArgumentError
+
+Sizes = int | tuple[int, ...]
+Padding = int | tuple[int, ...] | Literal["same", "valid"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Windows along one axis: `out` = ⌊(size + before + after − dilation·(kernel − 1) − 1) / stride⌋ + 1 of them.
+
+    Window i starts at i·stride − before; its tap u looks at i·stride − before + dilation·u, which lies in the padding when it is outside 0 … size−1.
+    With `ceil_mode` the quotient is rounded up, but no window starts in the padding behind the input (torch's rule).
+    """
+
+    size: int
+    kernel: int
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+    dilation: int = 1
+    ceil_mode: bool = False
+
+    @property
+    def out(self) -> int:
+        """How many windows there are."""
+        room = self.size + self.before + self.after - self.dilation * (self.kernel - 1) - 1
+        windows = (-(-room // self.stride) if self.ceil_mode else room // self.stride) + 1
+        if self.ceil_mode and (windows - 1) * self.stride >= self.size + self.before:
+            windows -= 1
+        return windows
+
+    @property
+    def lost(self) -> int:
+        """How many of the last places (padding included) no window reaches: above 0, the stride does not fit."""
+        reach = (self.out - 1) * self.stride + self.dilation * (self.kernel - 1) + 1
+        return max(self.size + self.before + self.after - reach, 0)
+
+    def position(self, window: int, tap: int) -> int:
+        """Return where tap `tap` of window `window` looks; below 0 or from `size` on it is padding."""
+        return window * self.stride - self.before + self.dilation * tap
+
+    def inside(self, position: int) -> bool:
+        """Say whether a position lies in the input rather than in the padding."""
+        return 0 <= position < self.size
+
+    def who_sees(self, position: int) -> Iterator[tuple[int, int]]:
+        """Yield (window, tap) for every tap that looks at `position`."""
+        for window, tap in itertools.product(range(self.out), range(self.kernel)):
+            if self.position(window, tap) == position:
+                yield window, tap
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Windows over one or more axes: each place is one window an axis, each tap one tap an axis."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """How many windows there are along each axis."""
+        return tuple(axis.out for axis in self.axes)
+
+    def places(self) -> Iterator[tuple[int, ...]]:
+        """Yield every window, row by row."""
+        return itertools.product(*(range(axis.out) for axis in self.axes))
+
+    def taps(self) -> Iterator[tuple[int, ...]]:
+        """Yield every tap of a window, row by row."""
+        return itertools.product(*(range(axis.kernel) for axis in self.axes))
+
+    def position(self, place: Sequence[int], tap: Sequence[int]) -> tuple[int, ...]:
+        """Return where `tap` of the window at `place` looks."""
+        return tuple(axis.position(i, u) for axis, i, u in zip(self.axes, place, tap, strict=True))
+
+    def inside(self, position: Sequence[int]) -> bool:
+        """Say whether a position lies in the input rather than in the padding."""
+        return all(axis.inside(p) for axis, p in zip(self.axes, position, strict=True))
+
+    def connections(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
+        """Yield (place, tap, position) for every tap of every window that looks into the input."""
+        for place in self.places():
+            for tap in self.taps():
+                position = self.position(place, tap)
+                if self.inside(position):
+                    yield place, tap, position
+
+    def who_sees(self, position: Sequence[int]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Yield (place, tap) for every tap that looks at `position`, place by place."""
+        for pairs in itertools.product(*(axis.who_sees(p) for axis, p in zip(self.axes, position, strict=True))):
+            yield tuple(window for window, _ in pairs), tuple(tap for _, tap in pairs)
+
+
+def each_axis(name: str, value: Sizes, axes: int, *, least: int) -> tuple[int, ...]:
+    """Spread one number over all axes, or check that there is one an axis; raises `ArgumentError` for anything below `least`."""
+    values = (value,) * axes if isinstance(value, int) else tuple(value)
+    if len(values) != axes or not all(isinstance(v, int) and v >= least for v in values):
+        raise ArgumentError(f"{name}: got {value!r}, expected a whole number from {least} on, or {axes} of them")
+    return values
+
+
+def grid(
+    size: Sequence[int],
+    kernel: Sizes,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Grid:
+    """Lay windows of `kernel` over an input of `size` (L, or H W); "same" pads so that stride 1 keeps the size, "valid" pads nothing.
+
+    Raises `ArgumentError` when no window fits into the padded input, saying which sizes do.
+    """
+    count = len(size)
+    kernels, strides, dilations = (
+        each_axis("kernel", kernel, count, least=1),
+        each_axis("stride", stride, count, least=1),
+        each_axis("dilation", dilation, count, least=1),
+    )
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
+    if padding == "same":
+        if set(strides) != {1}:
+            raise ArgumentError(
+                f"padding: 'same' keeps the size only at stride 1, got stride {stride!r}; give the padding as a number, e.g. {extents[0] // 2}"
+            )
+        around = [((e - 1) // 2, e - 1 - (e - 1) // 2) for e in extents]
+    elif isinstance(padding, str):
+        if padding != "valid":
+            raise ArgumentError(f"padding: got {padding!r}, expected a whole number from 0 on, 'same' or 'valid'")
+        around = [(0, 0)] * count
+    else:
+        around = [(p, p) for p in each_axis("padding", padding, count, least=0)]
+    axes = []
+    for i, (length, (before, after)) in enumerate(zip(size, around, strict=True)):
+        if extents[i] > length + before + after:
+            raise ArgumentError(
+                f"kernel: {kernels[i]} at dilation {dilations[i]} spans {extents[i]}, more than the padded input of {length} + {before} + {after}; "
+                f"take a kernel up to {(length + before + after - 1) // dilations[i] + 1} or a padding from {-(-(extents[i] - length) // 2)} on"
+            )
+        axes.append(Axis(length, kernels[i], strides[i], before, after, dilations[i], ceil_mode))
+    return Grid(tuple(axes))
+
+
+def output_size(size: int, kernel: int, *, stride: int = 1, padding: int | Literal["same", "valid"] = 0, dilation: int = 1) -> int:
+    """Return ⌊(W + 2P − D(F−1) − 1)/S⌋ + 1: how many windows of extent F fit (row O3)."""
+    return grid((size,), kernel, stride=stride, padding=padding, dilation=dilation).out[0]
