@@ -1,0 +1,79 @@
+"""A model handed in comes out as it was: mode, gradients, requires_grad, buffers and random state, after success and after any error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+from striate.core.runtime import random_state_kept
+from striate.probe.unwrapping import original, uncompiled
+
+
+@contextmanager
+def traceless(model: nn.Module) -> Iterator[nn.Module]:
+    """Give `model`, unwrapped from torch.compile, to work on; put back whatever the work changes, also when it raises.
+
+    Kept: train or eval mode of every module, `.grad` (empty inside) and requires_grad of every parameter and buffer, the values of buffers
+    (batch-norm statistics), hooks, and torch's, NumPy's and Python's random state. Parameter values are not copied: nothing here writes them.
+    """
+    inner, _ = original(model)
+    modules = [module for module in inner.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    modes = [module.training for module in modules]
+    hooks = [[dict(getattr(module, name)) for name in _HOOKS if hasattr(module, name)] for module in modules]
+    tables = [(dict(module._parameters), dict(module._buffers)) for module in modules]  # noqa: SLF001 - the module's own tables
+    owned: list[Tensor] = [*inner.parameters(), *inner.buffers()]
+    flags = [(tensor, tensor.requires_grad, tensor.grad) for tensor in owned if tensor.is_leaf]
+    fake = is_fake()
+    values = [(buffer, buffer._version, None if fake else buffer.detach().clone()) for buffer in inner.buffers() if not buffer.is_inference()]  # noqa: SLF001
+    try:
+        with ExitStack() as stack:
+            if not fake:
+                stack.enter_context(random_state_kept())
+            stack.enter_context(uncompiled())
+            for tensor, _, grad in flags:
+                if grad is not None:
+                    tensor.grad = None
+            yield inner
+    finally:
+        for module, training, saved, (parameters, buffers) in zip(modules, modes, hooks, tables, strict=True):
+            module.training = training
+            _restore(module._parameters, parameters)  # noqa: SLF001
+            _restore(module._buffers, buffers)  # noqa: SLF001
+            for table, kept in zip((getattr(module, name) for name in _HOOKS if hasattr(module, name)), saved, strict=True):
+                _restore(table, kept)
+        with torch.no_grad():
+            for buffer, version, value in values:
+                if value is not None and buffer._version != version:  # noqa: SLF001 - tells whether it was written
+                    buffer.copy_(value)
+        for tensor, needs, grad in flags:
+            tensor.requires_grad_(needs)
+            tensor.grad = grad
+
+
+_HOOKS = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+)
+
+
+def _restore(table: Any, kept: dict[Any, Any]) -> None:
+    if [(key, id(value)) for key, value in table.items()] != [(key, id(value)) for key, value in kept.items()]:
+        table.clear()
+        table.update(kept)
+
+
+def is_fake() -> bool:
+    """Tell whether a FakeTensorMode is active: then nothing real is computed or written."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    return any(isinstance(mode, FakeTensorMode) for mode in _get_current_dispatch_mode_stack())
