@@ -27,6 +27,7 @@ from striate.training.forward import placed
 from striate.training.loop import Training, fit
 from striate.training.registry import optimisers, schedules
 from striate.training.run import Run
+from striate.training.widened import widened
 
 MODEL_SEED = 0
 """Keeps the random numbers of the first weights apart from those of the steps."""
@@ -200,6 +201,8 @@ def _go(
         if use.device.startswith("cuda") and training.steps >= COMPILE_FROM:
             progress.note("the network is compiled first, which pays on this device over so many steps")
             training.compiled = torch.compile(network)
+        elif use.device == "cpu" and use.precision == "bf16":
+            training.compiled = widened(network)
         if (run.folder / LAST).exists():
             training.position = checkpoint.restore(run.folder, network, training.average, training.optimiser, training.plateau)
         else:
