@@ -1,0 +1,130 @@
+"""The number a trace goes back from: a loss by name, or a function of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.core.errors import ArgumentError, unknown_name
+from striate.formulas import Formula, Term
+from striate.formulas.base import Array, Index, entry
+
+LOSSES = ("cross_entropy", "log_loss", "hinge", "squared_error", "sum")
+"""cross_entropy: of logits and class numbers, mean over the samples. log_loss: -log of the target's share, for a network that ends in softmax.
+hinge: Σ over wrong classes of max(0, s_j − s_y + 1), mean over the samples. squared_error: Σ (y − t)², mean over the samples. sum: Σ y."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss ready to be called on the network's output; `name` is one of `LOSSES` or a function's own."""
+
+    name: str
+    function: Callable[[Any], Tensor]
+    target: Tensor | None = None
+    note: str = ""
+
+
+def chosen_loss(
+    loss: str | Callable[[Any], Tensor] | None, target: int | npt.ArrayLike | Tensor | None, *, shares: bool, device: torch.device
+) -> Loss:
+    """Make the loss that is asked for. Without one: cross-entropy for class numbers, squared error for other targets, else the sum of the output.
+
+    `shares` says that the network ends in softmax, where the logarithm is taken of the share itself. Raises `ArgumentError`.
+    """
+    if callable(loss):
+        if target is not None:
+            raise ArgumentError("target: is not used where loss is a function of the output; build it into the function")
+        return Loss(getattr(loss, "__name__", type(loss).__name__), loss)
+    goal = None if target is None else _as_target(target, device)
+    name, note = loss, ""
+    if name is None:
+        if goal is None:
+            name, note = "sum", "no target was given: the loss is the sum of the output, so that every message begins with 1"
+        elif goal.is_floating_point():
+            name = "squared_error"
+        else:
+            name = "log_loss" if shares else "cross_entropy"
+    name = name.replace("-", "_")
+    if name not in LOSSES:
+        raise unknown_name("loss", name, LOSSES)
+    if goal is None and name != "sum":
+        raise ArgumentError(f"loss {name!r} needs a target: {'a class number' if name != 'squared_error' else 'numbers of the shape of the output'}")
+    if goal is not None and name == "sum":
+        raise ArgumentError("target: the loss 'sum' takes none; leave it out or choose cross_entropy, hinge or squared_error")
+    return Loss(name, _Named(name, goal), goal, note)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A loss of `LOSSES` with its target."""
+
+    name: str
+    target: Tensor | None
+
+    def __call__(self, output: Any) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise ArgumentError(
+                f"loss: the network gives {type(output).__name__}, not one array; give loss=, a function of it that returns one number"
+            )
+        if self.target is None:
+            return output.sum()
+        if self.name == "squared_error":
+            goal = self.target.to(output.dtype)
+            if goal.numel() != output.numel():
+                raise ArgumentError(f"target: got shape {tuple(goal.shape)}, expected the output's, {tuple(output.shape)}")
+            return (output - goal.reshape(output.shape)).square().sum() / len(output)
+        classes = self.target.reshape(-1)
+        if output.ndim != 2:
+            raise ArgumentError(
+                f"target: class numbers need an output of samples x classes, and this network's is {tuple(output.shape)}; end it with flatten"
+            )
+        if len(classes) == 1:
+            classes = classes.expand(len(output))
+        if len(classes) != len(output):
+            raise ArgumentError(f"target: got {len(classes)} class numbers for {len(output)} samples")
+        if not bool(((classes >= 0) & (classes < output.shape[1])).all()):
+            raise ArgumentError(f"target: got {classes.tolist()}, expected class numbers from 0 to {output.shape[1] - 1}")
+        if self.name == "cross_entropy":
+            return F.cross_entropy(output, classes)
+        if self.name == "log_loss":
+            return F.nll_loss(output.log(), classes)
+        right = output.gather(1, classes[:, None])
+        margins = (output - right + 1).clamp(min=0).scatter(1, classes[:, None], 0.0)
+        return margins.sum() / len(output)
+
+
+@dataclass(frozen=True)
+class Total(Formula):
+    """The sum of all numbers: the loss where no target is given."""
+
+    rules: ClassVar[dict[str, str]] = {"y": "L = Σ y", "x": "∂L/∂y = 1"}
+
+    def forward(self, x: npt.ArrayLike) -> Array:
+        """Return Σ x, a single number."""
+        return np.asarray(np.sum(np.asarray(x, dtype=np.float64)))
+
+    def message(self, delta: npt.ArrayLike, x: npt.ArrayLike) -> Array:
+        """Return the message, the same for every number."""
+        return np.full(np.shape(x), float(np.asarray(delta)))
+
+    def _terms(self, of: str, at: Index, x: npt.ArrayLike, *, delta: Array | None) -> Iterator[Term]:  # noqa: ARG002 - the interface's
+        if of == "y":
+            values = np.asarray(x, dtype=np.float64)
+            for place in np.ndindex(values.shape):
+                yield Term((entry("x", values, place),))
+        elif delta is not None:
+            yield Term((entry("delta", delta, ()),))
+
+
+def _as_target(target: int | npt.ArrayLike | Tensor, device: torch.device) -> Tensor:
+    found = target if isinstance(target, Tensor) else torch.from_numpy(np.atleast_1d(np.asarray(target)))
+    if found.dtype == torch.bool:
+        raise ArgumentError("target: got true or false, expected class numbers or an array of numbers")
+    return found.to(device, torch.float64 if found.is_floating_point() else torch.int64)
