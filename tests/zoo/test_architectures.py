@@ -13,7 +13,12 @@ from striate.core.errors import ArgumentError
 from striate.zoo.registry import architectures
 
 NAMES = zoo.names()
-DEEPER = ("resnet34", "resnet32", "resnet44", "resnet56")  # more of the same blocks: run through the contract in the slow suite
+DEEPER = (  # more of the same blocks: run through the contract in the slow suite
+    *("resnet32", "resnet34", "resnet44", "resnet56", "resnet101", "resnet152", "resnet101_v1", "resnet152_v1", "resnet110", "resnet1202"),
+    *("plain32", "plain34", "plain44", "plain56", "plain110", "preact_resnet101", "preact_resnet152", "preact_resnet164", "preact_resnet1001"),
+    *("wide_resnet28_10", "wide_resnet40_4", "wide_resnet50_2", "wide_resnet101_2", "resnext29_8x64d", "resnext29_16x64d"),
+    *("resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+)
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in DEEPER else name for name in NAMES]
 PARAMETERS = {  # from the papers' tables and torchvision; ours where nobody else counts
     "lenet5": 61_706,
@@ -25,6 +30,36 @@ PARAMETERS = {  # from the papers' tables and torchvision; ours where nobody els
     "resnet44": 658_586,
     "resnet56": 853_018,
     "resnet110": 1_727_962,
+    "resnet1202": 19_421_274,
+    "plain20": 269_722,
+    "plain32": 464_154,
+    "plain44": 658_586,
+    "plain56": 853_018,
+    "plain110": 1_727_962,
+    "plain18": 11_689_512 - (64 * 128 + 128 * 256 + 256 * 512) - 2 * (128 + 256 + 512),  # less the projections
+    "plain34": 21_797_672 - (64 * 128 + 128 * 256 + 256 * 512) - 2 * (128 + 256 + 512),
+    "resnet50": 25_557_032,
+    "resnet50_v1": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet101_v1": 44_549_160,
+    "resnet152": 60_192_808,
+    "resnet152_v1": 60_192_808,
+    "preact_resnet50": 25_549_352,
+    "preact_resnet101": 44_541_480,
+    "preact_resnet152": 60_185_128,
+    "preact_resnet164": 1_703_258,
+    "preact_resnet1001": 10_327_706,
+    "wide_resnet16_8": 10_961_370,
+    "wide_resnet40_4": 8_949_210,
+    "wide_resnet28_10": 36_479_194,
+    "wide_resnet50_2": 68_883_240,
+    "wide_resnet101_2": 126_886_696,
+    "resnext50_32x4d": 25_028_904,
+    "resnext101_32x4d": 44_177_704,
+    "resnext101_32x8d": 88_791_336,
+    "resnext101_64x4d": 83_455_272,
+    "resnext29_8x64d": 34_426_698,
+    "resnext29_16x64d": 68_155_210,
     "sprint28": 5 * 5 * 16 + 9 * (16 * 32 + 32 * 32 + 32 * 64) + 2 * (16 + 32 + 32 + 64) + 64 * 10 + 10,
     "sprint32": 13 * 24 + 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256) + 2 * (64 + 256 + 256) + 256 * 10,
 }
@@ -33,7 +68,7 @@ PARAMETERS = {  # from the papers' tables and torchvision; ours where nobody els
 def small(name):
     """A quick input: the paper's own where the size is fixed or small, 16 pixels for the residual nets."""
     channels, height, width = zoo.card(name).input
-    side = 16 if name.startswith("resnet") else 32
+    side = 16 if any(family in name for family in ("resnet", "resnext", "plain")) else 32
     return (channels, min(height, side), min(width, side))
 
 

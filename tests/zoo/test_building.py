@@ -13,7 +13,9 @@ from striate.core.errors import ArgumentError, UnknownNameError
 
 
 def test_names_match_patterns_without_torch():
-    assert zoo.names("resnet*") == ("resnet110", "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet56")
+    assert zoo.names("resnet?") == ()
+    assert zoo.names("resnet??") == ("resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56")
+    assert zoo.names("resnet*_v1") == ("resnet101_v1", "resnet152_v1", "resnet50_v1")
     assert zoo.names("vgg_of_nobody") == ()
     code = (
         "import sys; from striate import zoo; zoo.names(); from striate.layers.registry import layers; layers.names(); "
@@ -53,10 +55,16 @@ def test_mistakes_are_named(arguments, error, text):
 
 
 def test_large_and_small_pictures_get_their_stems():
-    small = zoo.build("resnet18", classes=2, input=(3, 64, 64))
-    large = zoo.build("resnet18", classes=2, input=(3, 65, 65))
-    assert (small.conv1.stride, hasattr(small, "maxpool")) == ((1, 1), False)
-    assert (large.conv1.stride, large.maxpool.stride) == ((2, 2), 2)
+    for side, kernel, stride, pooled, last in (
+        (28, 3, 1, False, 4),
+        (48, 3, 1, False, 6),
+        (49, 7, 2, False, 4),
+        (96, 7, 2, False, 6),
+        (97, 7, 2, True, 4),
+    ):
+        model = zoo.build("resnet18", classes=2, input=(3, side, side + 9)).eval()
+        assert (model.conv1.kernel_size, model.conv1.stride, hasattr(model, "maxpool")) == ((kernel, kernel), (stride, stride), pooled), side
+        assert model[: list(dict(model.named_children())).index("avgpool")](torch.zeros(1, 3, side, side)).shape[2:] == (last, last)
 
 
 def test_same_random_state_gives_the_same_network():

@@ -1,42 +1,49 @@
 """Residual networks for ImageNet. He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2015.
 
-Table 1 of the paper (18 and 34 layers; two 3x3 convolutions make a block):
+Table 1 of the paper, blocks a stage:
 
-    stage     output    18 layers            34 layers
-    conv1     112       7x7, 64, stride 2
-    conv2_x   56        3x3 max pool, stride 2
-                        [3x3, 64]x2   x2     [3x3, 64]x2   x3
-    conv3_x   28        [3x3, 128]x2  x2     [3x3, 128]x2  x4
-    conv4_x   14        [3x3, 256]x2  x2     [3x3, 256]x2  x6
-    conv5_x   7         [3x3, 512]x2  x2     [3x3, 512]x2  x3
-              1         global average pool, 1000-way linear
-    parameters          11,689,512           21,797,672
+    stage     output   18, 34: basic blocks            50, 101, 152: bottlenecks
+    conv1     112      7x7, 64, stride 2
+    conv2_x   56       3x3 max pool, stride 2
+                       [3x3, 64; 3x3, 64]     x2, x3   [1x1, 64; 3x3, 64; 1x1, 256]      x3, x3, x3
+    conv3_x   28       [3x3, 128; 3x3, 128]   x2, x4   [1x1, 128; 3x3, 128; 1x1, 512]    x4, x4, x8
+    conv4_x   14       [3x3, 256; 3x3, 256]   x2, x6   [1x1, 256; 3x3, 256; 1x1, 1024]   x6, x23, x36
+    conv5_x   7        [3x3, 512; 3x3, 512]   x2, x3   [1x1, 512; 3x3, 512; 1x1, 2048]   x3, x3, x3
+              1        global average pool, 1000-way linear
 
-Parameter names are torchvision's. Deviations: none at 224 pixels; where the shape changes the shortcut is a 1x1 convolution (option B), as in the
-paper's ImageNet models. Inputs up to 64 pixels get a small stem: a 3x3 convolution with stride 1 and no max pool, so that the last stage still sees
-a neighbourhood. `stem` chooses by hand.
+    network   parameters   GMACs (v1.5)   error          network   error
+    18        11,689,512   1.814          27.88 % (A)    plain18   27.94 %
+    34        21,797,672   3.664          24.52 %        plain34   28.54 %
+    50        25,557,032   4.089 (v1 3.858)   22.85 %
+    101       44,549,160   7.801          21.75 %
+    152       60,192,808   11.514         21.43 %        (ImageNet validation, top 1, ten crops)
+
+Two forms of the bottleneck: the paper's (`resnet50_v1`) has a stage's stride in its first 1x1, v1.5 (`resnet50`, torchvision's and everybody's
+since 2016) in the 3x3, half a per cent better and 6 % dearer. Their parameters have the same names and shapes, so weights of one load into the other
+and compute nonsense: the cards say which file fits which. The plain nets have no shortcuts. Parameter names are torchvision's.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from striate.core.contracts import Card
-from striate.layers import Add
-from striate.zoo.boxes import Network, conv, he_normal
 from striate.zoo.papers import RESNET_IMAGENET
 from striate.zoo.registry import Shape, architecture
-
-Stem = Literal["auto", "imagenet", "small"]
+from striate.zoo.residual import BasicBlock, Block, Bottleneck, imagenet, paper_names, plain_block
 
 BLOCKS = {  # conv2_x, conv3_x, conv4_x, conv5_x
-    "resnet18": (2, 2, 2, 2),
-    "resnet34": (3, 4, 6, 3),
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
 }
-WIDTHS = (64, 128, 256, 512)
+V1: Block = partial(Bottleneck, early=True)
 
 CARD = Card(
     paper="He, Zhang, Ren, Sun: Deep residual learning for image recognition",
@@ -47,83 +54,119 @@ CARD = Card(
     recipe=RESNET_IMAGENET,
     cut_points=("relu", "layer1", "layer2", "layer3", "layer4", "avgpool"),
     groups=(("conv1", "bn1", "layer1"), ("layer2",), ("layer3",), ("layer4",), ("fc",)),
-    paper_names={"conv1": "conv1", "conv2_x": "layer1", "conv3_x": "layer2", "conv4_x": "layer3", "conv5_x": "layer4", "fc": "fc"},
-    deviations="None at 224 pixels. Up to 64 pixels a small stem: 3x3, stride 1, no max pool. "
+    paper_names=paper_names(BLOCKS[18]),
+    deviations="None from 97 pixels on. From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1. "
     "The recipe's crops (scale 256-480, crop 224, colour) are left to the data; "
     "the paper divides the rate when the error stands still, here at fixed shares of 120 epochs.",
     weights="torchvision's resnet18-*.pth (BSD-3-Clause; trained on ImageNet, whose pictures are for research)",
-    error="ImageNet validation, top 1, ten crops: 27.88 %",
+    error="ImageNet validation, top 1, ten crops: 27.88 % (with shortcut A)",
 )
+
+
+def _card(depth: int, parameters: int, error: str) -> Card:
+    files = CARD.weights.replace("resnet18", f"resnet{depth}")
+    top1 = f"ImageNet validation, top 1, ten crops: {error}"
+    return replace(CARD, parameters=parameters, paper_names=paper_names(BLOCKS[depth]), weights=files, error=top1)
+
+
+def _v15(card: Card) -> Card:
+    form = "Stride in the 3x3 instead of the first 1x1 (v1.5), as all published torchvision files have it. "
+    return replace(card, deviations=form + card.deviations, error=card.error + " (v1)")
+
+
+def _v1(card: Card, depth: int) -> Card:
+    files = (
+        f"Files of the paper's own form, stride in the first 1x1, under torchvision's names (such as resnet{depth}_v1.safetensors, converted from "
+        f"Caffe's or Keras's). torchvision's resnet{depth}-*.pth load too but belong to resnet{depth}: here they compute nonsense"
+    )
+    return replace(card, weights=files)
+
+
 CARDS = {
     "resnet18": CARD,
-    "resnet34": replace(
-        CARD, parameters=21_797_672, weights=CARD.weights.replace("resnet18", "resnet34"), error="ImageNet validation, top 1, ten crops: 25.03 %"
-    ),
+    "resnet34": _card(34, 21_797_672, "24.52 % (25.03 % with shortcut A)"),
+    "resnet50_v1": _v1(_card(50, 25_557_032, "22.85 %"), 50),
+    "resnet101_v1": _v1(_card(101, 44_549_160, "21.75 %"), 101),
+    "resnet152_v1": _v1(_card(152, 60_192_808, "21.43 %"), 152),
+    "resnet50": _v15(_card(50, 25_557_032, "22.85 %")),
+    "resnet101": _v15(_card(101, 44_549_160, "21.75 %")),
+    "resnet152": _v15(_card(152, 60_192_808, "21.43 %")),
+    "plain18": replace(_card(18, 11_515_688, "27.94 %"), weights=""),
+    "plain34": replace(_card(34, 21_623_848, "28.54 %"), weights=""),
 }
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: relu2(bn2(conv2(relu1(bn1(conv1(x))))) + downsample(x)).
-
-    `downsample` makes the shortcut fit where the shape changes; None is the identity.
-    """
-
-    def __init__(self, channels: int, width: int, stride: int = 1, *, downsample: nn.Module | None = None) -> None:
-        super().__init__()
-        self.conv1 = conv(channels, width, 3, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.relu1 = nn.ReLU()
-        self.conv2 = conv(width, width, 3)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = downsample
-        self.add = Add()
-        self.relu2 = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Turn N C H W into N width ⌈H/stride⌉ ⌈W/stride⌉."""
-        change = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-        shortcut = x if self.downsample is None else self.downsample(x)
-        out: Tensor = self.relu2(self.add(change, shortcut))
-        return out
-
-
-def stage(channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:
-    """Stack `blocks` basic blocks; the first has the stride, and a 1x1 projection in its shortcut where the shape changes (option B)."""
-    projection = None
-    if stride > 1 or channels != width:
-        projection = nn.Sequential(conv(channels, width, 1, stride), nn.BatchNorm2d(width))
-    first = BasicBlock(channels, width, stride, downsample=projection)
-    return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
-
-
-def _resnet(blocks: tuple[int, int, int, int], classes: int, shape: Shape, stem: Stem) -> nn.Module:
-    small = stem == "small" or (stem == "auto" and min(shape[1:]) <= 64)
-    network = Network(
-        {
-            "conv1": conv(shape[0], 64, 3) if small else conv(shape[0], 64, 7, 2),
-            "bn1": nn.BatchNorm2d(64),
-            "relu": nn.ReLU(),
-            "maxpool": None if small else nn.MaxPool2d(3, 2, 1),
-            "layer1": stage(64, WIDTHS[0], blocks[0], 1),
-            "layer2": stage(WIDTHS[0], WIDTHS[1], blocks[1], 2),
-            "layer3": stage(WIDTHS[1], WIDTHS[2], blocks[2], 2),
-            "layer4": stage(WIDTHS[2], WIDTHS[3], blocks[3], 2),
-            "avgpool": nn.AdaptiveAvgPool2d(1),
-            "flatten": nn.Flatten(),
-            "fc": nn.Linear(WIDTHS[3], classes),
-        }
-    )
-    he_normal(network)
-    return network
-
-
 @architecture("resnet18", help="ResNet of 18 layers, basic blocks", year=2015, parameters=11_689_512, smallest=8, card=CARDS["resnet18"])
-def resnet18(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "small"] = "auto") -> nn.Module:
-    """Build ResNet-18; `stem` auto takes the small one up to 64 pixels."""
-    return _resnet(BLOCKS["resnet18"], classes, shape, stem)
+def resnet18(
+    classes: int,
+    shape: Shape,
+    *,
+    stem: Literal["auto", "imagenet", "medium", "small"] = "auto",
+    shortcut: Literal["A", "B"] = "B",
+    survival: float = 1.0,
+) -> nn.Module:
+    """Build ResNet-18; `stem`, `survival`: see zoo/residual.py; `shortcut`: zero channels (A) or 1x1 convolutions (B)."""
+    return imagenet(partial(BasicBlock, shortcut=shortcut), 64, BLOCKS[18], classes, shape, stem, survival)
 
 
 @architecture("resnet34", help="ResNet of 34 layers, basic blocks", year=2015, parameters=21_797_672, smallest=8, card=CARDS["resnet34"])
-def resnet34(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "small"] = "auto") -> nn.Module:
-    """Build ResNet-34; `stem` auto takes the small one up to 64 pixels."""
-    return _resnet(BLOCKS["resnet34"], classes, shape, stem)
+def resnet34(
+    classes: int,
+    shape: Shape,
+    *,
+    stem: Literal["auto", "imagenet", "medium", "small"] = "auto",
+    shortcut: Literal["A", "B"] = "B",
+    survival: float = 1.0,
+) -> nn.Module:
+    """Build ResNet-34."""
+    return imagenet(partial(BasicBlock, shortcut=shortcut), 64, BLOCKS[34], classes, shape, stem, survival)
+
+
+@architecture("resnet50", help="ResNet of 50 layers, v1.5: stride in the 3x3", year=2015, parameters=25_557_032, smallest=8, card=CARDS["resnet50"])
+def resnet50(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", survival: float = 1.0) -> nn.Module:
+    """Build ResNet-50, v1.5."""
+    return imagenet(Bottleneck, 256, BLOCKS[50], classes, shape, stem, survival)
+
+
+@architecture("resnet101", help="ResNet of 101 layers, v1.5", year=2015, parameters=44_549_160, smallest=8, card=CARDS["resnet101"])
+def resnet101(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", survival: float = 1.0) -> nn.Module:
+    """Build ResNet-101, v1.5."""
+    return imagenet(Bottleneck, 256, BLOCKS[101], classes, shape, stem, survival)
+
+
+@architecture("resnet152", help="ResNet of 152 layers, v1.5", year=2015, parameters=60_192_808, smallest=8, card=CARDS["resnet152"])
+def resnet152(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", survival: float = 1.0) -> nn.Module:
+    """Build ResNet-152, v1.5."""
+    return imagenet(Bottleneck, 256, BLOCKS[152], classes, shape, stem, survival)
+
+
+@architecture(
+    "resnet50_v1", help="ResNet-50 as published: stride in the first 1x1", year=2015, parameters=25_557_032, smallest=8, card=CARDS["resnet50_v1"]
+)
+def resnet50_v1(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", survival: float = 1.0) -> nn.Module:
+    """Build ResNet-50 of the paper."""
+    return imagenet(V1, 256, BLOCKS[50], classes, shape, stem, survival)
+
+
+@architecture("resnet101_v1", help="ResNet-101 as published", year=2015, parameters=44_549_160, smallest=8, card=CARDS["resnet101_v1"])
+def resnet101_v1(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", survival: float = 1.0) -> nn.Module:
+    """Build ResNet-101 of the paper."""
+    return imagenet(V1, 256, BLOCKS[101], classes, shape, stem, survival)
+
+
+@architecture("resnet152_v1", help="ResNet-152 as published", year=2015, parameters=60_192_808, smallest=8, card=CARDS["resnet152_v1"])
+def resnet152_v1(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", survival: float = 1.0) -> nn.Module:
+    """Build ResNet-152 of the paper."""
+    return imagenet(V1, 256, BLOCKS[152], classes, shape, stem, survival)
+
+
+@architecture("plain18", help="ResNet-18 without its shortcuts", year=2015, parameters=11_515_688, smallest=8, card=CARDS["plain18"])
+def plain18(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto") -> nn.Module:
+    """Build the plain net of 18 layers."""
+    return imagenet(plain_block, 64, BLOCKS[18], classes, shape, stem)
+
+
+@architecture("plain34", help="ResNet-34 without its shortcuts", year=2015, parameters=21_623_848, smallest=8, card=CARDS["plain34"])
+def plain34(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto") -> nn.Module:
+    """Build the plain net of 34 layers."""
+    return imagenet(plain_block, 64, BLOCKS[34], classes, shape, stem)
