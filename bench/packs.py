@@ -2,8 +2,8 @@
 
     python bench/packs.py               # makes the pictures first (a minute, once), then about 2 minutes
 
-One round: decoding alone (simplejpeg in a bare thread pool, pixels thrown away), a pack built in an empty cache, the same folder opened again by
-a new process. "Share of decoding alone" is the bare seconds over the pack's. All read files that the system holds in memory by then.
+One round: decoding alone (simplejpeg in a bare thread pool, pixels thrown away), writing alone (as many bytes, from memory), a pack built in an empty
+cache, the same folder opened again by a new process. "Share of decoding alone" is the bare seconds over the pack's. All read files that the system holds in memory by then.
 """
 
 from __future__ import annotations
@@ -24,21 +24,27 @@ def main() -> None:
     asked = parser.parse_args()
     folder, tiny = str(jpegs(asked.count)), str(jpegs(20))
     alone = Job("decoding alone", PEERS / "decode_jpegs.py", (folder,))
-    alone.run()
+    held = alone.run()["bytes"]
     with tempfile.TemporaryDirectory(prefix="striate-packs-") as caches:
 
         def jobs(number: int) -> list[Job]:
             env = {"STRIATE_CACHE": f"{caches}/{number}"}
             first, second = (Job(who, PEERS / "striate_pack.py", (folder, tiny), env=env) for who in ("first start", "second start"))
-            return [ceilings_job(asked.ceiling_seconds), alone, first, second]
+            writing = Job("writing alone", PEERS / "write_bytes.py", (caches, str(held)))
+            return [ceilings_job(asked.ceiling_seconds), alone, writing, first, second]
 
         answers = alternate(asked.rounds, jobs)
-    bare, first, second = ([answer["seconds"] for answer in answers[who]] for who in ("decoding alone", "first start", "second start"))
+    bare, written, first, second = (
+        [answer["seconds"] for answer in answers[who]] for who in ("decoding alone", "writing alone", "first start", "second start")
+    )
     result = Result("packs", f"Packs: {asked.count} JPEGs of 500 x 375", vars(asked))
     result.saw_ceilings(answers["ceilings"])
     result.row("decoding alone, all cores", [asked.count / seconds for seconds in bare], "pictures/s")
     result.row("first start: pack built", [asked.count / seconds for seconds in first], "pictures/s")
     result.row("pack built, share of decoding alone", [100 * a / b for a, b in zip(bare, first, strict=True)], "%", limit=90, at_least=True)
+    result.row("writing alone, the same bytes", [answer["rate"] for answer in answers["writing alone"]], "GiB/s")
+    floor = [max(a, b) for a, b in zip(bare, written, strict=True)]
+    result.row("pack built, share of the slower of decoding and writing", [100 * a / b for a, b in zip(floor, first, strict=True)], "%")
     result.row("second start", second, "s", limit=1.0)
     result.row("second start until the first batch", [answer["until_first_batch"] for answer in answers["second start"]], "s")
     result.row("second start, the whole process", [answer["process_seconds"] for answer in answers["second start"]], "s")
