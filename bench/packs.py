@@ -3,7 +3,8 @@
     python bench/packs.py               # makes the pictures first (a minute, once), then about 2 minutes
 
 One round: decoding alone (simplejpeg in a bare thread pool, pixels thrown away), writing alone (as many bytes, from memory), a pack built in an empty
-cache, the same folder opened again by a new process. "Share of decoding alone" is the bare seconds over the pack's. All read files that the system holds in memory by then.
+cache, the same folder opened again by a new process. "Share of decoding alone" is the bare seconds over the pack's. All read files that the system
+holds in memory by then.
 """
 
 from __future__ import annotations
