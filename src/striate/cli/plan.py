@@ -86,8 +86,12 @@ def make_plan(
 
 def _check_names(model: str | None, recipe: str | None) -> None:
     from striate.training import recipes
+    from striate.zoo import outside
     from striate.zoo.registry import architectures
 
+    if model is not None and outside.is_outside(model):
+        outside.check_name(model)
+        model = None
     for flag, name, check in (("--model", model, architectures.entry), ("--recipe", recipe, recipes.get)):
         if name is not None:
             try:
@@ -98,10 +102,13 @@ def _check_names(model: str | None, recipe: str | None) -> None:
 
 def _options(model: str | None, assignments: Sequence[str]) -> dict[str, Any]:
     """Parse `--model-option` against the factory's signature; which factory must be said."""
+    from striate.zoo import outside
     from striate.zoo.registry import architectures
 
     if model is None:
         raise ArgumentError("--model-option: say which network it is for: --model NAME")
+    if outside.is_outside(model):
+        return outside.options(assignments)
     signature = architectures.entry(model).signature
     allowed = Signature(tuple(p for p in signature.parameters if p.keyword_only))
     try:

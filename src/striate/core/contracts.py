@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,6 +204,10 @@ class Recipe:
         return cls(**Signature.of_dataclass(cls).check(values))
 
 
+LIBRARIES = ("timm", "torchvision")
+"""Where networks may come from by name alone: `timm:NAME`."""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """How a network was built, enough to build it again: the zoo's name, classes, input shape (C, H, W) and options."""
@@ -218,7 +223,16 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelSpec:
-        """Rebuild a spec from `to_json`'s output."""
+        """Rebuild a spec from `to_json`'s output.
+
+        A file may not name code to run: `package.module:factory` raises `ArgumentError` unless STRIATE_TRUST=1 says that the file is trusted.
+        """
+        source = str(values["name"]).rpartition(":")[0]
+        if source and source not in LIBRARIES and os.environ.get("STRIATE_TRUST") != "1":
+            raise ArgumentError(
+                f"model: this file says its network is built by {values['name']}, code from outside, which is not run on a file's word. "
+                f"If you know the file, set STRIATE_TRUST=1, or build the network yourself and pass it as model"
+            )
         return cls(values["name"], int(values["classes"]), tuple(values["input"]), dict(values["options"]))
 
 

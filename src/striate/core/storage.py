@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from striate.core.contracts import dump_json
-from striate.core.errors import RunInUseError, StorageError
+from striate.core.errors import ArgumentError, RunInUseError, StorageError
+
+LEAST_DIGITS = 8
+"""Of a checksum: what a file's own name usually carries."""
 
 
 def cache_folder(*parts: str) -> Path:
@@ -113,22 +116,32 @@ def file_digest(path: str | Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def download(url: str, target: Path, *, checksum: str, progress: Callable[[int, int | None], None] | None = None) -> Path:
+def download(
+    url: str,
+    target: Path,
+    *,
+    checksum: str,
+    progress: Callable[[int, int | None], None] | None = None,
+    otherwise: str = ", or set STRIATE_DATA to a folder that has the data",
+) -> Path:
     """Fetch `url` to `target`, going on where a broken download stopped, verify `checksum` (`md5:...` or `sha256:...`), and keep it only if right.
 
-    `progress(done, total)` is told bytes. Raises `StorageError` that names the address, what went wrong and where to put the file by hand.
+    The digest's first eight digits or more will do, where no more is known. `progress(done, total)` is told bytes.
+    Raises `StorageError` that names the address, what went wrong and where to put the file by hand; `otherwise` ends that advice.
     """
     import http.client
     import urllib.error
     import urllib.request
 
     algorithm, _, wanted = checksum.partition(":")
-    if target.exists() and file_digest(target, algorithm) == wanted:
+    if len(wanted) < LEAST_DIGITS:
+        raise ArgumentError(f"checksum: got {checksum!r}, expected algorithm:digest with {LEAST_DIGITS} digits or more")
+    if target.exists() and file_digest(target, algorithm).startswith(wanted):
         return target
-    by_hand = f"Download it yourself and put it at {target}, or set STRIATE_DATA to a folder that has the data."
+    by_hand = f"Download it yourself and put it at {target}{otherwise}."
     partial = target.with_name(target.name + ".part")
     with lock(target.with_name(target.name + ".lock")):
-        if target.exists() and file_digest(target, algorithm) == wanted:
+        if target.exists() and file_digest(target, algorithm).startswith(wanted):
             return target
         have = partial.stat().st_size if partial.exists() else 0
         request = urllib.request.Request(url, headers={"User-Agent": "striate", **({"Range": f"bytes={have}-"} if have else {})})  # noqa: S310
@@ -151,7 +164,7 @@ def download(url: str, target: Path, *, checksum: str, progress: Callable[[int, 
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise StorageError(f"{url}: cannot be reached ({error}). What came so far is kept and resumed. {by_hand}") from None
         found = file_digest(partial, algorithm)
-        if found != wanted:
+        if not found.startswith(wanted):
             partial.unlink()
             raise StorageError(f"{url}: {algorithm} is {found}, expected {wanted}; the file was discarded. Try again, or: {by_hand}")
         partial.replace(target)

@@ -3,5 +3,9 @@ from .building import build as build
 from .building import card as card
 from .building import names as names
 from .building import spec_of as spec_of
+from .published import imagenet_classes as imagenet_classes
+from .published import imagenet_preprocess as imagenet_preprocess
 from .weights import Loaded as Loaded
 from .weights import load_weights as load_weights
+from .weights import loaded_into as loaded_into
+from .weights import save_weights as save_weights

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from striate.core.contracts import Card, ModelSpec
 from striate.core.errors import ArgumentError, unknown_name
 from striate.core.signature import Signature
+from striate.zoo import outside
 from striate.zoo.registry import Shape, architectures, cards
 
 if TYPE_CHECKING:
@@ -24,38 +25,60 @@ def build(
     input: Sequence[int],  # noqa: A002 - the field's word, and the spec's
     weights: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
+    partial: bool = False,
 ) -> nn.Module:
-    """Build the architecture `name`, freshly initialised from torch's random state, or with `weights` from a file.
+    """Build the architecture `name`, freshly initialised from torch's random state, or with `weights`: a file, or `published`.
+
+    `name` may also be `timm:NAME`, `torchvision:NAME` or `package.module:factory`, whose options are passed on unchecked.
 
     `classes` is a number or the class names; `input` is one sample's shape, C H W; `options` are the factory's own keywords
-    (`names` lists architectures, `striate models NAME` their options).
+    (`names` lists architectures, `striate models NAME` their options); with `partial`, tensors that the file lacks stay fresh.
     Raises `UnknownNameError` for an unknown name or option, `ArgumentError` for an input too small or an option out of range,
-    `StorageError` for weights that do not fit. A head left fresh because the file has another number of classes is told by a warning.
+    `StorageError` for weights that do not fit. What was left fresh, such as a head for another number of classes, is told by a warning.
     """
-    entry = architectures.entry(name)
-    allowed = Signature(tuple(p for p in entry.signature.parameters if p.keyword_only))
-    given = _checked_options(name, allowed, options or {})
-    defaults = {p.name: p.default for p in allowed.parameters}
-    shape = _shape(name, input, entry.facts["smallest"])
-    spec = ModelSpec(name, _class_count(classes), shape, defaults | given)
-    model: nn.Module = architectures.get(name)(spec.classes, shape, **spec.options)
+    model: nn.Module
+    if outside.is_outside(name):
+        shape = _shape(name, input, 1)
+        spec = ModelSpec(name, _class_count(classes), shape, dict(options or {}))
+        model = outside.build(name, spec.classes, shape, spec.options)
+    else:
+        spec = _spec(name, classes, input, options or {})
+        model = architectures.get(name)(spec.classes, spec.input, **spec.options)
     object.__setattr__(model, "spec", spec)
     if weights is not None:
         from striate.zoo.weights import load_weights
 
-        loaded = load_weights(model, weights)
+        loaded = load_weights(model, weights, partial=partial)
         if loaded.fresh:
             warnings.warn(f"{loaded.path.name}: {'; '.join(loaded.notes[1:])}", stacklevel=2)
     return model
 
 
+def _spec(name: str, classes: int | Sequence[str], given_input: Sequence[int], options: Mapping[str, Any]) -> ModelSpec:
+    entry = architectures.entry(name)
+    allowed = Signature(tuple(p for p in entry.signature.parameters if p.keyword_only))
+    given = _checked_options(name, allowed, options)
+    defaults = {p.name: p.default for p in allowed.parameters}
+    return ModelSpec(name, _class_count(classes), _shape(name, given_input, entry.facts["smallest"]), defaults | given)
+
+
 def names(pattern: str = "*") -> tuple[str, ...]:
-    """Return the architectures' names that match a shell pattern such as `resnet*`, alphabetical; nothing is imported."""
+    """Return the architectures' names that match a shell pattern such as `resnet*`, alphabetical; nothing is imported.
+
+    `timm:resnet*` and `torchvision:*` list those libraries, which are imported for it.
+    """
+    if outside.is_outside(pattern):
+        return outside.names(pattern)
     return tuple(name for name in architectures.names() if fnmatch.fnmatchcase(name, pattern))
 
 
 def card(name: str) -> Card:
-    """Return what is known about an architecture: paper, recipe, cut points, layer groups, deviations. Raises `UnknownNameError`."""
+    """Return what is known about an architecture: paper, recipe, cut points, layer groups, deviations.
+
+    Raises `UnknownNameError`; networks from outside the zoo have no card.
+    """
+    if outside.is_outside(name):
+        raise ArgumentError(f"name: {name} comes from outside the zoo and has no card")
     architectures.get(name)
     return cards[name]
 

@@ -2,7 +2,7 @@
 
     [(conv-relu)*N-pool?]*M-(fc-relu)*K-softmax          N usually up to 5, M large, K 0 to 2
 
-    striate train cifar10 --model pattern --set "spec=[(conv-relu)*2-pool]*3-(fc-relu)*1-softmax"
+    striate train cifar10 --model pattern --model-option "spec=[(conv-relu)*2-pool]*3-(fc-relu)*1-softmax"
 
     element      what it builds
     conv         3x3 convolution with as many filters as the stage has: `width`, doubled after every pool, at most 512; conv64 has 64, conv64x5 is 5x5
