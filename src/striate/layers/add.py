@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -13,7 +14,8 @@ class Add(nn.Module):
     """Return the sum of two tensors of one shape."""
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        """Add; both are N C H W (or any one shape)."""
+        """Add; both are N C H W (or any one shape). Raises `ArgumentError` for two shapes: nothing is broadcast."""
+        checks.same(self, x, other, names=("x", "other"))
         return torch.add(x, other)
 
 

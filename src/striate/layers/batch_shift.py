@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -20,6 +21,11 @@ class BatchShift(nn.BatchNorm2d):
         scale = torch.ones_like(self.weight)
         del self.weight
         self.register_buffer("weight", scale, persistent=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
+        """Normalise and shift N C H W; the shape stays."""
+        checks.maps(self, input, self.num_features, batch_only=True)
+        return super().forward(input)
 
 
 def example() -> tuple[nn.Module, tuple[Tensor, ...]]:

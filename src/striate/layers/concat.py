@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from striate.core.errors import ArgumentError
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -17,8 +21,18 @@ class Concat(nn.Module):
         self.dim = dim
 
     def forward(self, *branches: Tensor) -> Tensor:
-        """Join N C_i H W into N ΣC_i H W."""
+        """Join N C_i H W into N ΣC_i H W; raises `ArgumentError` where anything but axis `dim` differs."""
+        if not branches:
+            raise ArgumentError("Concat: branches: got none, expected at least one tensor")
+        first = branches[0]
+        for number, other in enumerate(branches):
+            if not -first.dim() <= self.dim < first.dim() or self._others(other.shape) != self._others(first.shape):
+                checks.refuse(self, f"branch {number}", other, f"{checks.spell(first.shape)} as branch 0, but for axis {self.dim}")
+            checks.values(self, other, name=f"branch {number}")
         return torch.cat(branches, self.dim)
+
+    def _others(self, shape: Sequence[int]) -> list[int]:
+        return [size for axis, size in enumerate(shape) if axis != self.dim % len(shape)]
 
     def extra_repr(self) -> str:
         """Spell the options."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -24,6 +25,9 @@ class DropPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return N … with whole samples zero or divided by `survival`."""
+        if x.dim() == 0:
+            checks.refuse(self, "input", x, "N … : one coin a sample needs an axis of samples")
+        checks.values(self, x)
         if not self.training or self.survival == 1:
             return x
         coins = torch.empty((len(x),) + (1,) * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(self.survival)

@@ -1,30 +1,57 @@
-"""Max pooling that stays fast in bf16 on a CPU, whatever the number of channels."""
+"""Max pooling that hands out its switches, and stays fast in bf16 on a CPU, whatever the number of channels."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from striate.core.errors import ArgumentError
+from striate.layers import checks
 from striate.layers.registry import layer
 
 VECTOR = 8
 """Channels that torch's bf16 pooling takes at once; a rest is done one by one, several times slower than in float32."""
 
 
-@layer("max_pool", help="torch's max pooling; few channels in bf16 are pooled in float32, with the same values")
+@layer("max_pool", help="Max pooling, on request with its switches; few channels in bf16 are pooled in float32, with the same values")
 class MaxPool2d(nn.MaxPool2d):
-    """`nn.MaxPool2d`; on the CPU, bf16 pictures whose channels are no multiple of 8 go through float32.
+    """`nn.MaxPool2d`; with `return_indices=True` it returns (largest, switches), and `MaxUnpool2d` takes both.
 
-    Every bf16 value is a float32 value, so the result is the same, and the 6 maps of LeNet-5 take half the time.
+    A switch is the place of a window's largest value, row · W + column in its map of the input, int64. Of equal values the first in row-major
+    order wins, and gets the whole gradient.
+
+    On the CPU, bf16 pictures whose channels are no multiple of 8 go through float32. Every bf16 value is a float32 value, so the result is the
+    same, and the 6 maps of LeNet-5 take half the time.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
-        """Return the largest value of each window, ties to the first in row-major order."""
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        return_indices: bool = False,  # noqa: FBT002 - torch's own signature
+        ceil_mode: bool = False,  # noqa: FBT002
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
+        self._kernel, self._padding = checks.pair("kernel_size", kernel_size), checks.pair("padding", padding, least=0)
+        self._dilation = checks.pair("dilation", dilation)
+        checks.pair("stride", kernel_size if stride is None else stride)
+        if any(2 * pad > size for pad, size in zip(self._padding, self._kernel, strict=True)):
+            raise ArgumentError(f"padding: got {padding}, expected at most half of kernel_size {kernel_size}: a window must see the input")
+
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:  # noqa: A002 - torch's own name for it
+        """Turn N C H W (or C H W) into N C OH OW, the largest value of each window; with `return_indices` also the switches."""
+        checks.maps(self, input)
+        checks.windows(self, input, self._kernel, self._padding, self._dilation)
         if input.dtype == torch.bfloat16 and input.device.type == "cpu" and input.shape[-3] % VECTOR:
-            wide: Tensor = super().forward(input.float())
-            return wide.to(torch.bfloat16)
-        largest: Tensor = super().forward(input)
-        return largest
+            if self.return_indices:
+                wide, switches = super().forward(input.float())
+                return wide.to(torch.bfloat16), switches
+            largest: Tensor = super().forward(input.float())
+            return largest.to(torch.bfloat16)
+        made: Tensor | tuple[Tensor, Tensor] = super().forward(input)
+        return made
 
 
 def example() -> tuple[nn.Module, tuple[Tensor, ...]]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -15,10 +16,11 @@ class PadShortcut(nn.Module):
 
     def __init__(self, extra: int, stride: int) -> None:
         super().__init__()
-        self.extra, self.stride = extra, stride
+        self.extra, self.stride = checks.count("extra", extra, least=0), checks.count("stride", stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn N C H W into N C+extra ⌈H/stride⌉ ⌈W/stride⌉."""
+        checks.maps(self, x, batch_only=True)
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
 
     def extra_repr(self) -> str:

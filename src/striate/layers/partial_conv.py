@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -32,7 +33,7 @@ class PartialConv2d(nn.Module):
                 raise ArgumentError(
                     f"table: output map {j} lists {list(sources)}, expected different input maps from 0 to {channels - 1}, at least one"
                 )
-        self.channels, self.kernel = channels, kernel
+        self.channels, self.kernel = checks.count("channels", channels), checks.count("kernel", kernel)
         self.table = tuple(tuple(sources) for sources in table)
         places = [j * channels + i for j, sources in enumerate(self.table) for i in sources]
         self.register_buffer("index", torch.tensor(places), persistent=False)
@@ -54,7 +55,9 @@ class PartialConv2d(nn.Module):
         return full.index_copy(0, self.index, self.weight).view(len(self.table), self.channels, self.kernel, self.kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn N C H W into N len(table) H-k+1 W-k+1."""
+        """Turn N C H W into N len(table) H-k+1 W-k+1 (the N may be missing)."""
+        checks.maps(self, x, self.channels)
+        checks.windows(self, x, (self.kernel, self.kernel), (0, 0))
         return F.conv2d(x, self.dense(), self.bias)
 
     def extra_repr(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -14,10 +15,11 @@ class Scale(nn.Module):
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
-        self.factor = factor
+        self.factor = checks.number("factor", factor)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale a tensor of any shape."""
+        checks.values(self, x)
         return x * self.factor
 
     def extra_repr(self) -> str:

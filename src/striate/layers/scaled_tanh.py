@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -14,10 +15,11 @@ class ScaledTanh(nn.Module):
 
     def __init__(self, amplitude: float = 1.7159, slope: float = 0.6666666666666666) -> None:
         super().__init__()
-        self.amplitude, self.slope = amplitude, slope
+        self.amplitude, self.slope = checks.number("amplitude", amplitude), checks.number("slope", slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Squash a tensor of any shape into ±amplitude."""
+        checks.values(self, x)
         return self.amplitude * torch.tanh(self.slope * x)
 
     def extra_repr(self) -> str:

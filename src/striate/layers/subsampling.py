@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -18,12 +19,20 @@ class Subsampling(nn.Module):
 
     def __init__(self, channels: int, size: int = 2) -> None:
         super().__init__()
-        self.size = size
-        self.weight = nn.Parameter(torch.full((channels,), 1.0 / size**2))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.size = checks.count("size", size)
+        self.weight = nn.Parameter(torch.empty(checks.count("channels", channels)))
+        self.bias = nn.Parameter(torch.empty(channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Make it plain averaging."""
+        nn.init.constant_(self.weight, 1.0 / self.size**2)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn N C H W into N C ⌊H/size⌋ ⌊W/size⌋."""
+        """Turn N C H W into N C ⌊H/size⌋ ⌊W/size⌋ (the N may be missing)."""
+        checks.maps(self, x, len(self.weight))
+        checks.windows(self, x, (self.size, self.size), (0, 0))
         sums = F.avg_pool2d(x, self.size, divisor_override=1)
         return sums * self.weight[:, None, None] + self.bias[:, None, None]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError
+from striate.layers import checks
 from striate.layers.registry import layer
 
 
@@ -30,9 +31,10 @@ class WhitenedConv2d(nn.Conv2d):
         """Set the filters from `images` (N C H W, float, standardised as the network will see them).
 
         `eps` is added to each axis's variance before the division, so that nearly flat directions are not blown up.
-        A few thousand pictures are plenty. Raises `ArgumentError` for another number of channels or pictures smaller than a patch.
+        A few thousand pictures are plenty. Raises `ArgumentError` for another number of channels pictures smaller than a patch, NaN or infinity.
         """
         size = self.kernel_size[0]
+        checks.finite(self, images, name="images")
         if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < size:
             raise ArgumentError(f"images: got shape {tuple(images.shape)}, expected N x {self.in_channels} x H x W of at least {size}x{size} pixels")
         patches = images.float().unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, self.in_channels * size**2)
@@ -40,6 +42,12 @@ class WhitenedConv2d(nn.Conv2d):
         variances, axes = torch.linalg.eigh(spread)
         filters = (axes / (variances.clamp_min(0) + eps).sqrt()).T.flip(0).reshape(-1, self.in_channels, size, size)
         self.weight.copy_(torch.cat((filters, -filters)))
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
+        """Turn N C H W into N 2·C·k² H-k+1 W-k+1 (the N may be missing)."""
+        checks.maps(self, input, self.in_channels)
+        checks.windows(self, input, self.kernel_size, (0, 0))
+        return super().forward(input)
 
 
 def example() -> tuple[nn.Module, tuple[Tensor, ...]]:
