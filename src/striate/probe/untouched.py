@@ -23,13 +23,12 @@ def traceless(model: nn.Module) -> Iterator[nn.Module]:
     """
     inner, _ = original(model)
     modules = [module for module in inner.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    modes = [module.training for module in modules]
-    hooks = [[dict(getattr(module, name)) for name in _HOOKS if hasattr(module, name)] for module in modules]
-    tables = [(dict(module._parameters), dict(module._buffers)) for module in modules]  # noqa: SLF001 - the module's own tables
+    modes = [(module.training, module._is_full_backward_hook) for module in modules]  # noqa: SLF001 - set with the hook, not unset with it
+    tables = [{name: dict(getattr(module, name)) for name in _TABLES} for module in modules]
     owned: list[Tensor] = [*inner.parameters(), *inner.buffers()]
     flags = [(tensor, tensor.requires_grad, tensor.grad) for tensor in owned if tensor.is_leaf]
     fake = is_fake()
-    values = [(buffer, buffer._version, None if fake else buffer.detach().clone()) for buffer in inner.buffers() if not buffer.is_inference()]  # noqa: SLF001
+    values = [(buffer, None if fake else buffer.detach().clone()) for buffer in inner.buffers() if not buffer.is_inference()]
     try:
         with ExitStack() as stack:
             if not fake:
@@ -40,22 +39,23 @@ def traceless(model: nn.Module) -> Iterator[nn.Module]:
                     tensor.grad = None
             yield inner
     finally:
-        for module, training, saved, (parameters, buffers) in zip(modules, modes, hooks, tables, strict=True):
-            module.training = training
-            _restore(module._parameters, parameters)  # noqa: SLF001
-            _restore(module._buffers, buffers)  # noqa: SLF001
-            for table, kept in zip((getattr(module, name) for name in _HOOKS if hasattr(module, name)), saved, strict=True):
-                _restore(table, kept)
+        for module, (training, full), kept in zip(modules, modes, tables, strict=True):
+            module.training, module._is_full_backward_hook = training, full  # noqa: SLF001
+            for name, entries in kept.items():
+                _restore(getattr(module, name), entries)
         with torch.no_grad():
-            for buffer, version, value in values:
-                if value is not None and buffer._version != version:  # noqa: SLF001 - tells whether it was written
+            for buffer, value in values:
+                if value is not None and not torch.equal(buffer, value):  # batch norm writes without raising the version counter
                     buffer.copy_(value)
         for tensor, needs, grad in flags:
             tensor.requires_grad_(needs)
             tensor.grad = grad
 
 
-_HOOKS = (
+_TABLES = (
+    "_parameters",
+    "_buffers",
+    "_modules",
     "_forward_pre_hooks",
     "_forward_pre_hooks_with_kwargs",
     "_forward_hooks",

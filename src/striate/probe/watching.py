@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,10 @@ from torch.utils._pytree import tree_map_only
 from striate.probe.calls import tensors
 from striate.probe.keeping import Keeper
 from striate.probe.operations import operation, writes
+
+
+class Enough(BaseException):
+    """All that was asked for has been seen, the rest of the forward pass need not run. No Exception: models that catch those let it pass."""
 
 
 class Share:
@@ -102,49 +106,68 @@ class Frame:
 
 
 class Watch(TorchFunctionMode):
-    """Watches the modules of `model` while active; `gradients` also notes where messages and parameter gradients will pass."""
+    """Watches the modules of `model` while active; `gradients` also notes where messages and parameter gradients will pass.
 
-    def __init__(self, model: nn.Module, *, gradients: bool) -> None:
+    `only`: addresses to keep, with whatever turns they have; the others are passed by.
+    """
+
+    def __init__(self, model: nn.Module, *, gradients: bool, only: Collection[str] | None = None) -> None:
         super().__init__()
-        self.model, self.gradients = model, gradients
+        self.model, self.gradients, self.only = model, gradients, only
+        self.shares = gradients and only is None
+        self.kept: Callable[[Draft], None] | None = None
+        """Called after each call that is kept; may raise `Enough`."""
+        self.live: Callable[[str, int, Any], None] | None = None
+        """Called with address, turn and the output itself, graph and all; then nothing is kept."""
         self.calls: list[Draft] = []
         self.blocks: list[Draft] = []
         self.keeper = Keeper()
         self.names = {id(module): name for name, module in model.named_modules()}
-        self.parameters = {id(parameter): name for name, parameter in model.named_parameters()} if gradients else {}
+        self.parameters = {id(parameter): name for name, parameter in model.named_parameters()} if self.shares else {}
         self._turns: Counter[str] = Counter()
         self._frames = [Frame(model, "", 0, None, self.calls)]
-        self._busy = False
+        self._busy = self._enough = False
+        self._running: str | None = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Hook every module and switch the modes on; take all of it off again, whatever happens."""
+        """Hook the modules and switch the modes on; take all of it off again, whatever happens. `Enough` ends the block quietly."""
+        functions = self.only is None or any("#" in address for address in self.only)
         handles = []
         try:
             for module in _hookable(self.model):
-                handles.append(module.register_forward_pre_hook(self._before, with_kwargs=True))
-                handles.append(module.register_forward_hook(self._after, with_kwargs=True, always_call=True))
-            with self.keeper, self:
+                if functions or module is self.model or self.names[id(module)] in (self.only or ()):
+                    handles.append(module.register_forward_pre_hook(self._before, with_kwargs=True))
+                    handles.append(module.register_forward_hook(self._after, with_kwargs=True, always_call=True))
+            with self.keeper, self if functions else nullcontext(), suppress(Enough):
                 yield
         finally:
             for handle in handles:
                 handle.remove()
 
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
+        if module is self.model and self.live is not None:  # the next forward pass of a block of several
+            self._turns.clear()
+            self.calls.clear()
+            self.blocks.clear()
+            self._frames = [Frame(module, "", 0, None, self.calls)]
         address = self.names.get(id(module), "")
         turn = self._turns[address]
         self._turns[address] += 1
         outer = self._frames[-1]
-        if outer.leaf:  # a part of a leaf: its own parts are not shown
+        if outer.leaf and not self._asked(address):  # a part of a leaf: its own parts are not shown
             self._frames.append(Frame(module, address, turn, None, outer.calls, outer.counts, leaf=True, aliases=outer.aliases))
             return None
         if module is self.model and not is_leaf(module, root=True):
             self._frames.append(Frame(module, address, turn, None, self.calls))
             return None
         leaf = is_leaf(module, root=module is self.model)
+        if self.only is not None and not self._asked(address):
+            self._frames.append(Frame(module, address, turn, None, None if leaf and is_ours(module) else self.calls, leaf=leaf))
+            return None
         with self._quiet():
             args, kwargs, entries = self._aliased(args, kwargs)
-            kept_args, kept_kwargs = self.keeper.keep((args, kwargs))
+            kept_args, kept_kwargs = self._keep((args, kwargs))
             draft = Draft(address, type(module).__name__, module, None, kept_args, kept_kwargs, turn, entries=entries)
         (self.calls if leaf else self.blocks).append(draft)
         calls = self.calls if not leaf else None if is_ours(module) else draft.inside
@@ -152,6 +175,8 @@ class Watch(TorchFunctionMode):
         return args, kwargs
 
     def _after(self, module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
+        if self._enough:
+            return
         while (frame := self._frames.pop()).module is not module:  # an exception the model itself caught left these open
             pass
         if frame.draft is not None:
@@ -165,34 +190,62 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         name = None if self._busy else operation(func)
         frame = self._frames[-1]
-        if name is None:
+        if name is None or (self.live is not None and len(self._frames) == 1):  # bookkeeping, or the objective after the model
             return func(*args, **kwargs)
         in_place = writes(func, kwargs, args)
         aliases = frame.aliases if frame.leaf else {}
-        if self.gradients and not in_place:
+        if self.shares and not in_place:
             args, kwargs = tree_map_only(nn.Parameter, lambda p: self._alias_of(p, aliases), (args, kwargs))
         if frame.calls is None:
             return func(*args, **kwargs)
+        if self.only is not None and not self._asked(f"{frame.address}/{name}#{frame.counts[name] + 1}"):
+            output = func(*args, **kwargs)
+            frame.counts[name] += bool(tensors(output)) or name == "setitem"
+            return output
         target = tensors((args, kwargs))[:1] if in_place else ()  # stays itself: it is to be written
         args, kwargs, entries = self._aliased(args, kwargs, but=(*aliases.values(), *target))
-        kept_args, kept_kwargs = self.keeper.keep((args, kwargs))
+        kept_args, kept_kwargs = self._keep((args, kwargs))
+        self._running = f"{frame.address}/{name}#{frame.counts[name] + 1}"
         output = func(*args, **kwargs)
+        self._running = None
         if not tensors(output) and name != "setitem":
             return output
         frame.counts[name] += 1
         draft = Draft(f"{frame.address}/{name}#{frame.counts[name]}", name, None, func, kept_args, kept_kwargs, frame.turn, in_place, entries=entries)
-        draft.parameter_edges = {self.parameters[key]: edge(alias) for key, alias in aliases.items() if key in self.parameters}
+        given = {id(entry.tensor) for entry in entries}
+        draft.parameter_edges = {self.parameters[key]: edge(alias) for key, alias in aliases.items() if id(alias) in given}
         frame.calls.append(draft)
         self._finish(draft, args[0] if name == "setitem" else output)
         return output
 
     def _finish(self, draft: Draft, output: Any) -> None:
+        if self.live is not None:
+            self.live(draft.address, draft.turn, output)
+            return
         draft.output = self.keeper.keep(output)
         if self.gradients:
             draft.output_edges = [edge(tensor) for tensor in tensors(output)]
             draft.input_edges = [entry.passing() for entry in draft.entries]
         draft.in_place = draft.in_place or any(entry.written for entry in draft.entries)
         draft.entries = []
+        if self.kept is not None:
+            try:
+                self.kept(draft)
+            except Enough:
+                self._enough = True
+                raise
+
+    @property
+    def current(self) -> tuple[str, int]:
+        """Address and turn of the call that is running now."""
+        frame = next((frame for frame in reversed(self._frames) if frame.draft is not None and frame.leaf), self._frames[-1])
+        return (self._running if self._running and not frame.leaf else frame.address), frame.turn
+
+    def _asked(self, address: str) -> bool:
+        return self.only is not None and address in self.only
+
+    def _keep(self, value: Any) -> Any:
+        return (None, None) if self.live is not None else self.keeper.keep(value)
 
     def _aliased(self, args: Any, kwargs: Any, but: Iterable[Tensor] = ()) -> tuple[Any, Any, list[Entry]]:
         """Replace inputs that carry gradients by aliases of their own, so that what this call sends back can be told from the rest."""
@@ -202,7 +255,7 @@ class Watch(TorchFunctionMode):
 
         def enter(tensor: Tensor) -> Tensor:
             if id(tensor) not in made:
-                before = edge(tensor) if self.gradients else None
+                before = edge(tensor) if self.shares else None
                 wanted = before is not None and not isinstance(tensor, nn.Parameter) and id(tensor) not in already
                 other = torch.ops.aten.alias.default(tensor) if wanted else tensor
                 made[id(tensor)] = Entry(tensor, other, _version(tensor), before, edge(other) if wanted else before)
@@ -234,7 +287,7 @@ def _version(tensor: Tensor) -> int:
 
 def edge(tensor: Tensor) -> GradientEdge | None:
     """Return where the gradient of `tensor`, as it is now, passes through the graph; None where none does."""
-    return get_gradient_edge(tensor) if tensor.requires_grad else None
+    return get_gradient_edge(tensor) if tensor.requires_grad and torch.is_grad_enabled() else None
 
 
 def is_ours(module: nn.Module) -> bool:
