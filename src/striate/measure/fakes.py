@@ -1,0 +1,123 @@
+"""A copy of a network without weights: the same modules over tensors that have a shape and no values, so that nothing is computed or allocated."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from striate.core.errors import ArgumentError
+
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
+
+@dataclass(frozen=True)
+class Weightless:
+    """A network without values, in eval mode.
+
+    Its buffers are listed here and are plain attributes of its modules, so that nobody who saves and restores buffers reads values that are not there.
+    """
+
+    model: nn.Module
+    buffers: tuple[Tensor, ...]
+    notes: tuple[str, ...]
+    """What could not be copied, or was left out, in words."""
+
+
+def weightless(model: nn.Module | Callable[[], nn.Module]) -> Weightless:
+    """Return a copy of `model` on torch's meta device, in eval mode. `model` itself is only read.
+
+    A function is called to build one, there; then no weight is ever allocated. Plain functions hooked to the model stay behind: they might keep
+    what they see. Raises `ArgumentError` for anything else.
+    """
+    if not isinstance(model, nn.Module):
+        built: Any = None
+        if callable(model):
+            with torch.device("meta"):
+                built = model()
+        if not isinstance(built, nn.Module):
+            came = f"a function that returned {type(built).__name__}" if callable(model) else type(model).__name__
+            raise ArgumentError(f"model: got {came}, expected an nn.Module, or a function that builds one")
+        model = built
+    memo = {id(tensor): _empty(tensor) for tensor in _tensors(model)}
+    notes: list[str] = []
+    try:
+        twin = copy.deepcopy(model, dict(memo))
+    except Exception:  # noqa: BLE001 - whatever an attribute raises when it is copied, it is then shared instead
+        shared = _uncopyable(model, memo)
+        notes.append(f"{', '.join(shared)} cannot be copied and {'is' if len(shared) == 1 else 'are'} shared with the copy that is measured")
+        twin = copy.deepcopy(model, dict(memo))
+    left_out = sum(_without_plain_hooks(module) for module in twin.modules())
+    if left_out:
+        notes.append(f"{left_out} hook{'s' * (left_out != 1)} of the model did not run while it was measured")
+    return Weightless(twin.eval(), tuple(_detached_buffers(twin)), tuple(notes))
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Make new tensors inside without values, wherever the model's own code makes them."""
+    with torch.device("meta"):
+        yield
+
+
+def _detached_buffers(model: nn.Module) -> Iterator[Tensor]:
+    """Make every buffer a plain attribute and yield each once."""
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, buffer in list(module._buffers.items()):  # noqa: SLF001 - the module's own table
+            del module._buffers[name]  # noqa: SLF001
+            vars(module)[name] = buffer
+            if buffer is not None and id(buffer) not in seen:
+                seen.add(id(buffer))
+                yield buffer
+
+
+def _empty(tensor: Tensor) -> Tensor:
+    with torch.no_grad():
+        blank = (
+            torch.empty_like(tensor, device="meta")
+            if tensor.layout == torch.strided
+            else torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+        )
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(blank, requires_grad=tensor.requires_grad)
+    return blank
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    """Every parameter, every buffer, and every tensor a module keeps as a plain attribute."""
+    for module in model.modules():
+        for table in (module._parameters, module._buffers, vars(module)):  # noqa: SLF001 - the module's own tables, with None where one is unset
+            yield from (value for value in table.values() if isinstance(value, Tensor))
+
+
+def _uncopyable(model: nn.Module, memo: dict[int, Any]) -> list[str]:
+    """Find the attributes that cannot be copied and mark them in `memo` as their own copies."""
+    found = []
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if name == "_modules" or id(value) in memo:
+                continue
+            try:
+                copy.deepcopy(value, dict(memo))
+            except Exception:  # noqa: BLE001 - see above
+                memo[id(value)] = value
+                found.append(f"{path}.{name}" if path else name)
+    return found
+
+
+def _without_plain_hooks(module: nn.Module) -> int:
+    """Take off hooks that are plain functions (deepcopy shares them); those that are objects, such as weight norm's, were copied and stay."""
+    gone = 0
+    for name in HOOKS:
+        table = getattr(module, name, {})
+        for key in [key for key, hook in table.items() if isinstance(hook, types.FunctionType)]:
+            del table[key]
+            gone += 1
+    return gone
