@@ -12,12 +12,13 @@ unfolded: a block of C columns, column k a chain of 2^(k-1) convolutions, and a 
                                           block5   2        512       0.4
                                                    1        linear
 
-A 2x2 max pool ends every block; as in the paper it stands before the last join, one in each column. The deepest path of 5 blocks has 20 convolutions.
-Drop-path, in training, for each picture alone: one half (`global_share`) keeps a single column through the whole network; for the other every join drops
-each of its inputs with probability `drop_path`, but never all. `column(network, k)` is column k as a net of its own, with the same weights.
+A 2x2 max pool ends every block; as in the paper it stands before the last join, one in each column. The deepest path of 5 blocks has 20
+convolutions. Drop-path, in training, for each picture alone: one half (`global_share`) keeps a single column through the whole network; for the other
+every join drops each of its inputs with probability `drop_path`, but never all. `column(network, k)` is column k as a net of its own, with the same
+weights.
 
-How many parameters? Counted literally 33,724,618 (33,734,922 with biases before the batch norms); the paper prints 38.6 M. Of the seven convolutions of
-a block, three see its input, which in the blocks 2 to 4 is half as wide as its output. If a 1x1 convolution widened the input of the blocks 1 to 4
+How many parameters? Counted literally 33,724,618 (33,734,922 with biases before the batch norms); the paper prints 38.6 M. Of the seven convolutions
+of a block, three see its input, which in the blocks 2 to 4 is half as wide as its output. If a 1x1 convolution widened the input of the blocks 1 to 4
 first, all seven would go from w to w channels: 7 * 9 * Σ w² = 38,449,152, with 172,224 for the 1x1s and 5,130 for the classifier 38,626,506: the
 38.6 M. Neither the paper's text nor the generator its authors published has such a layer; so the printed number most likely belongs to a variant, and
 the network of the text is built here.
