@@ -18,6 +18,8 @@ Array = npt.NDArray[np.float64]
 Numbers = Any
 """What the methods take: an array, nested lists, a tensor on the CPU without gradient: whatever NumPy can read. None for an array left out."""
 Index = tuple[int, ...]
+ALL: Any = slice(None)
+"""A whole axis, as `:` (which mypy cannot read beside a starred index)."""
 
 AXES = {0: "a single number", 1: "one axis", 2: "N F", 3: "N C L", 4: "N C H W", 5: "N C D H W"}
 """What the axes of an array of that rank are called."""
@@ -25,7 +27,7 @@ AXES = {0: "a single number", 1: "one axis", 2: "N F", 3: "N C L", 4: "N C H W",
 
 @dataclass(frozen=True)
 class Factor:
-    """One factor of a product: an entry of the array `name` at `index`, or, with index None, a number that `text` explains."""
+    """One factor of a product: an entry of the array `name` at `index`, or, with index None, a number that `text` spells ("1/4", "e^(−2)")."""
 
     name: str
     value: float
@@ -33,7 +35,7 @@ class Factor:
     text: str = ""
 
     def __str__(self) -> str:
-        return f"({short(self.value, 5)})" if self.value < 0 else short(self.value, 5)
+        return self.text or spell(self.value)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Terms:
         }
 
 
-PADDED = Factor("padding", 0.0, None, "outside the input")
+PADDED = Factor("padding", 0.0)
 
 
 class Formula:
@@ -169,9 +171,14 @@ def entry(name: str, values: Array, at: Index) -> Factor:
     return Factor(name, float(values[at]), tuple(int(i) for i in at))
 
 
-def number(value: float, name: str, text: str = "") -> Factor:
-    """Return a factor that is no entry of an array; `text` says how it comes about."""
+def number(value: Numbers, name: str, text: str = "") -> Factor:
+    """Return a factor that is no entry of an array; `text` spells how it comes about."""
     return Factor(name, float(value), None, text)
+
+
+def spell(value: float) -> str:
+    """Spell a number with at most five meant digits, a negative one in parentheses."""
+    return f"({short(value, 5)})" if value < 0 else short(value, 5)
 
 
 def seen(x: Numbers, before: Index, position: Index, windows: Grid) -> Factor:

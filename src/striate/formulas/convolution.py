@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from striate.core.errors import ArgumentError
 from striate.formulas.base import Array, Formula, Index, Numbers, Term, array, entry, seen, zeros
 from striate.formulas.registry import formula
-from striate.formulas.windows import Grid, Padding, Sizes, grid
+from striate.formulas.windows import Grid, Padding, Sizes, each_axis, grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +70,14 @@ class Convolution(Formula):
                 back[:, channels, *p] += delta[:, filters, *i] @ weight[filters, :, *u]
         return back
 
-    def shape(self, x: Numbers, weight: Numbers, bias: Numbers = None) -> Index:  # type: ignore[override] # noqa: ARG002
+    def shape(self, x: Numbers, weight: Numbers, bias: Numbers = None) -> Index:  # noqa: ARG002
         """Return the shape of y without computing it."""
         x, weight, windows = self._checked(x, weight)
         return (len(x), len(weight), *windows.out)
+
+    def parameter_shapes(self, input: Index, filters: int, kernel: Sizes) -> dict[str, Index]:  # noqa: A002 - the field's word
+        """Return the shapes of weight and bias for an input C size… and `filters` filters of `kernel`."""
+        return {"weight": (filters, input[0] // self.groups, *each_axis("kernel", kernel, self.axes, least=1)), "bias": (filters,)}
 
     def windows(self, x: Numbers, weight: Numbers) -> Grid:
         """Return where the filters lie on `x`."""

@@ -24,7 +24,8 @@ axes is that array's, the batch included). A `Terms` is the same for every opera
     str(...), .to_json()
     Term.factors, Term.value    the factors and their product
     Factor.name, .index, .value, .text    name of an array ("x", "weight", "delta") and the index of its entry; index None for a number that is
-                         no entry of an array: a padded zero ("padding"), a count ("1/n"), a function ("σ′(x)"), then `.text` spells how it came about
+                         no entry of an array: a padded zero ("padding"), a switch, a share ("1/n"), a function ("σ′(x)"); `.text`, where there is
+                         one, spells how it came about ("1/4", "1/(1 + e^(−0.5))")
 
 Arrays are N C L, N C H W or N F, batch first; a scalar loss has the shape () and `at` (). Whatever a method gets is checked: the wrong rank, the
 wrong number of channels, a kernel that does not fit, NaN or infinity raise `ArgumentError` naming the argument, what came and what is allowed.

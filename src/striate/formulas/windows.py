@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from striate.core.errors import ArgumentError
 
 Sizes = int | tuple[int, ...]
-Padding = int | tuple[int, ...] | Literal["same", "valid"]
+Padding = int | tuple[int, ...] | tuple[tuple[int, int], ...] | Literal["same", "valid"]
+"""Zeros around the input: a number, one an axis, a pair (before, behind) an axis, or a word."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,14 @@ class Grid:
         """Say whether a position lies in the input rather than in the padding."""
         return all(axis.inside(p) for axis, p in zip(self.axes, position, strict=True))
 
+    def cells(self, place: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return what the window at `place` sees of the input, row by row."""
+        return [position for tap in self.taps() if self.inside(position := self.position(place, tap))]
+
+    def who_sees_cell(self, position: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return the windows that see `position`, row by row."""
+        return [place for place, _ in self.who_sees(position)]
+
     def connections(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
         """Yield (place, tap, position) for every tap of every window that looks into the input."""
         for place in self.places():
@@ -100,7 +109,28 @@ class Grid:
             yield tuple(window for window, _ in pairs), tuple(tap for _, tap in pairs)
 
 
-def each_axis(name: str, value: Sizes, axes: int, *, least: int) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class Bins:
+    """Windows of adaptive pooling: along each axis bin i of `out` reaches from ⌊i·size/out⌋ to ⌈(i+1)·size/out⌉; bins may overlap."""
+
+    size: tuple[int, ...]
+    out: tuple[int, ...]
+
+    def places(self) -> Iterator[tuple[int, ...]]:
+        """Yield every bin, row by row."""
+        return itertools.product(*(range(bins) for bins in self.out))
+
+    def cells(self, place: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return the positions in the bin at `place`, row by row."""
+        reaches = (range(i * size // bins, -(-(i + 1) * size // bins)) for i, size, bins in zip(place, self.size, self.out, strict=True))
+        return list(itertools.product(*reaches))
+
+    def who_sees_cell(self, position: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return the bins that hold `position`, row by row."""
+        return [place for place in self.places() if tuple(position) in self.cells(place)]
+
+
+def each_axis(name: str, value: Any, axes: int, *, least: int) -> tuple[int, ...]:
     """Spread one number over all axes, or check that there is one an axis; raises `ArgumentError` for anything below `least`."""
     values = (value,) * axes if isinstance(value, int) else tuple(value)
     if len(values) != axes or not all(isinstance(v, int) and v >= least for v in values):
@@ -138,6 +168,9 @@ def grid(
         if padding != "valid":
             raise ArgumentError(f"padding: got {padding!r}, expected a whole number from 0 on, 'same' or 'valid'")
         around = [(0, 0)] * count
+    elif isinstance(padding, tuple) and any(isinstance(p, tuple) for p in padding):
+        around = [(before, after) for before, after in (each_axis("padding", p, 2, least=0) for p in padding)]
+        each_axis("padding", tuple(max(pair) for pair in around), count, least=0)
     else:
         around = [(p, p) for p in each_axis("padding", padding, count, least=0)]
     axes = []
@@ -149,6 +182,11 @@ def grid(
             )
         axes.append(Axis(length, kernels[i], strides[i], before, after, dilations[i], ceil_mode))
     return Grid(tuple(axes))
+
+
+def bins(size: Sequence[int], count: Sizes) -> Bins:
+    """Lay `count` bins, one number or one an axis, over an input of `size`."""
+    return Bins(tuple(size), each_axis("size", count, len(size), least=1))
 
 
 def output_size(size: int, kernel: int, *, stride: int = 1, padding: int | Literal["same", "valid"] = 0, dilation: int = 1) -> int:
