@@ -14,9 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.core.errors import ArgumentError, unknown_name
+from striate.probe.keeping import Mode, operator
 from striate.probe.untouched import traceless
 from striate.probe.unwrapping import original
 
@@ -24,7 +24,7 @@ ReluRule = Literal["gradient", "guided", "deconvnet"]
 PoolRule = Literal["gradient", "switches"]
 
 
-class Rules(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Rules(Mode):
     """What `rules`, `guided` and `deconvnet` yield: the model to run, and counts of what was met and changed.
 
     `model`     the model, unwrapped from torch.compile
@@ -49,7 +49,7 @@ class Rules(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        name = func.name().removeprefix("aten::").partition(".")[0] if hasattr(func, "name") else ""
+        name = operator(func)
         if name in _RELUS and _is_rectifier(name, args):
             if self.relu == "gradient":
                 return func(*args, **kwargs)

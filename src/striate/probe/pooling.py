@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from striate.probe.keeping import Mode, operator
 from striate.probe.untouched import traceless
 from striate.probe.unwrapping import original
 from striate.probe.watching import Watch
@@ -41,14 +41,14 @@ def switches(model: nn.Module, *inputs: Any) -> tuple[Switches, ...]:
         return tuple(seen.found)
 
 
-class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Seen(Mode):
     def __init__(self, watch: Watch) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.watch, self.found = watch, list[Switches]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        name = func.name().removeprefix("aten::").partition(".")[0] if hasattr(func, "name") else ""
+        name = operator(func)
         if name in {"max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d"}:
             address, turn = self.watch.current
             self.found.append(Switches(address, turn, tuple(args[0].shape), output[1].clone()))

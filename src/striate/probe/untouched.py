@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -74,6 +75,8 @@ def _restore(table: Any, kept: dict[Any, Any]) -> None:
 
 def is_fake() -> bool:
     """Tell whether a FakeTensorMode is active: then nothing real is computed or written."""
+    if "torch._subclasses.fake_tensor" not in sys.modules:
+        return False
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     return any(isinstance(mode, FakeTensorMode) for mode in _get_current_dispatch_mode_stack())
