@@ -49,8 +49,9 @@ class LocallyConnected(nn.Module):
         self.kernel_size = checks.pair("kernel_size", kernel_size, places=self.axes)
         self.stride = checks.pair("stride", stride, places=self.axes)
         self.dilation = checks.pair("dilation", dilation, places=self.axes)
-        self.padding = self._sides(padding)
-        padded = [size + before + after for size, (before, after) in zip(self.input_size, self.padding, strict=True)]
+        self.padding = padding if isinstance(padding, str) else checks.pair("padding", padding, least=0, places=self.axes)
+        self._zeros = self._sides(self.padding)
+        padded = [size + before + after for size, (before, after) in zip(self.input_size, self._zeros, strict=True)]
         reach = [step * (size - 1) + 1 for size, step in zip(self.kernel_size, self.dilation, strict=True)]
         if any(window > whole for window, whole in zip(reach, padded, strict=True)):
             raise ArgumentError(
@@ -74,10 +75,10 @@ class LocallyConnected(nn.Module):
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
 
-    def _sides(self, padding: int | Sequence[int] | str) -> tuple[tuple[int, int], ...]:
+    def _sides(self, padding: tuple[int, ...] | str) -> tuple[tuple[int, int], ...]:
         """Return how many zeros go before and after each axis."""
         if not isinstance(padding, str):
-            return tuple((each, each) for each in checks.pair("padding", padding, least=0, places=self.axes))
+            return tuple((each, each) for each in padding)
         if checks.one_of("padding", padding, ("valid", "same")) == "valid":
             return ((0, 0),) * self.axes
         if any(step != 1 for step in self.stride):
@@ -101,8 +102,8 @@ class LocallyConnected(nn.Module):
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))  # before the patches multiply it
         channels_last = self.axes == 2 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-        if any(map(any, self.padding)):
-            x = F.pad(x, [zeros for sides in reversed(self.padding) for zeros in sides])
+        if any(map(any, self._zeros)):
+            x = F.pad(x, [zeros for sides in reversed(self._zeros) for zeros in sides])
         samples, places = x.size(0), _product(self.output_size)
         entries, gather = (x.permute(0, 2, 3, 1), self.gather_last) if channels_last else (x, self.gather)
         patches = entries.reshape(samples, -1).t().contiguous().index_select(0, gather).view(places, -1, samples)
@@ -117,9 +118,8 @@ class LocallyConnected(nn.Module):
     def extra_repr(self) -> str:
         """Spell the options."""
         said = f"{self.in_channels}, {self.out_channels}, input_size={self.input_size}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if any(map(any, self.padding)):
-            even = all(before == after for before, after in self.padding)
-            said += f", padding={tuple(before for before, _ in self.padding) if even else self.padding}"
+        if any(map(any, self._zeros)):
+            said += f", padding={self.padding!r}"
         if any(step != 1 for step in self.dilation):
             said += f", dilation={self.dilation}"
         return said + ("" if self.bias is not None else ", bias=False")
