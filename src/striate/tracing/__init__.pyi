@@ -1,5 +1,6 @@
 from .box import Box as Box
 from .box import Explained as Explained
+from .opening import from_spec as from_spec
 from .running import trace as trace
 from .spec import SpecError as SpecError
 from .spec import Step as Step

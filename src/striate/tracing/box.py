@@ -22,11 +22,12 @@ Place = tuple[int, ...]
 class Narration:
     """How a box is told by its formula: the operation, and what stands for each of its arrays.
 
-    `operands` names, for each of the formula's arrays, where it is: `("input", 0)`, `("parameter", "weight")`, or `("value", array)`.
+    `names` are the formula's arrays, `operands` where each is: `("input", 0)`, `("parameter", "weight")`, or `("value", array)`.
     """
 
     name: str
     formula: Formula
+    names: tuple[str, ...]
     operands: tuple[tuple[str, Any], ...]
 
 
@@ -181,14 +182,8 @@ class Box:
         narration = self.narration
         if narration is None:
             raise ArgumentError(f"{self.name}: no formula")
-        if isinstance(which, int):
-            of = next(n for n, operand in zip(narration.formula.arrays, narration.operands, strict=False) if operand == ("input", which))
-        else:
-            of = (
-                "y"
-                if which == "y"
-                else next(n for n, operand in zip(narration.formula.arrays, narration.operands, strict=False) if operand == ("parameter", which))
-            )
+        wanted = ("input", which) if isinstance(which, int) else ("parameter", which)
+        of = "y" if which == "y" else next(name for name, operand in zip(narration.names, narration.operands, strict=True) if operand == wanted)
         return narration.formula.terms(of, place, *self.arrays(), delta=self.message)
 
     def _no_gradient(self, name: str) -> ArgumentError:

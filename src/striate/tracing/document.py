@@ -14,7 +14,10 @@ from striate.tracing.traced import Trace
 FORMAT = 1
 LARGEST = 1_500_000
 """Numbers a document may hold; more is asked for place by place, with `explain`."""
-COUNTED = frozenset({"conv1d", "conv2d", "linear", "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"})
+COUNTED = frozenset(
+    {"conv1d", "conv2d", "linear", "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"}
+    | {"relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "flatten", "add"}
+)
 """Formulas whose terms a viewer works out from options and arrays (page.js does); the terms of all others stand in the document."""
 WRITTEN = 40_000
 """Factors of written-out terms that one trace may hold."""
@@ -81,7 +84,7 @@ class _Shelf:
 
 def _box(box: Box, shelf: _Shelf, budget: _Budget) -> dict[str, Any]:
     narration = box.narration
-    names = narration.formula.arrays if narration is not None else tuple(f"input {i}" if i else "x" for i in range(len(box.inputs)))
+    names = narration.names if narration is not None else tuple(f"input {i}" if i else "x" for i in range(len(box.inputs)))
     operands = narration.operands if narration is not None else tuple(("input", i) for i in range(len(box.inputs)))
     return {
         "name": box.name,
@@ -97,8 +100,7 @@ def _box(box: Box, shelf: _Shelf, budget: _Budget) -> dict[str, Any]:
         "output": shelf.put(box.output),
         "message": shelf.put(box.message),
         "operands": {
-            name: {"kind": kind, "value": shelf.put(value) if kind == "value" else value}
-            for name, (kind, value) in zip(names, operands, strict=False)
+            name: {"kind": kind, "value": shelf.put(value) if kind == "value" else value} for name, (kind, value) in zip(names, operands, strict=True)
         },
         "deviations": dict(box.deviations),
         "agrees": box.agrees,
@@ -114,25 +116,27 @@ def _message(box: Box, place: int) -> Array | None:
 def _written(box: Box, budget: _Budget) -> dict[str, dict[str, Any]]:
     """The terms of every number of a small box, by array and place, where a viewer cannot work them out itself."""
     narration = box.narration
-    if narration is None or narration.name in COUNTED or box.numbers > WRITTEN:
+    if narration is None or narration.name in COUNTED or box.output.size > WRITTEN:
         return {}
     wanted: list[tuple[str, Array]] = [("y", box.output)]
-    for name, (kind, key) in zip(narration.formula.arrays, narration.operands, strict=False):
-        values = _message(box, key) if kind == "input" else box.gradients.get(key) if kind == "parameter" else None
-        if values is not None and box.message is not None and (name in narration.formula.inputs or name in narration.formula.parameters):
-            wanted.append((name, values))
-    found: dict[str, dict[str, Any]] = {}
+    if box.message is not None:
+        for name, (kind, key) in zip(narration.names, narration.operands, strict=True):
+            values = _message(box, key) if kind == "input" else box.gradients.get(key) if kind == "parameter" else None
+            if values is not None:
+                wanted.append((name, values))
     arrays = box.arrays()
+    found: dict[str, dict[str, Any]] = {}
     for name, values in wanted:
         told: dict[str, Any] = {}
         for place in np.ndindex(values.shape):
             terms = narration.formula.terms(name, place, *arrays, delta=box.message)
-            budget.left -= sum(len(term.factors) for term in terms.terms)
-            if budget.left < 0:
-                return found
             spelled = [[_factor(factor) for factor in term.factors] for term in terms.terms]
             told[",".join(map(str, place))] = {"terms": spelled, "note": terms.note, "then": terms.then}
-        found[name] = told
+            if len(told) == 1 and values.size * sum(map(len, spelled)) > budget.left:
+                break
+            budget.left -= sum(map(len, spelled))
+        else:
+            found[name] = told
     return found
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError, unknown_name
-from striate.formulas import Formula, Term
-from striate.formulas.base import Array, Index, entry
 
 LOSSES = ("cross_entropy", "log_loss", "hinge", "squared_error", "sum")
 """cross_entropy: of logits and class numbers, mean over the samples. log_loss: -log of the target's share, for a network that ends in softmax.
@@ -98,29 +96,6 @@ class _Named:
         right = output.gather(1, classes[:, None])
         margins = (output - right + 1).clamp(min=0).scatter(1, classes[:, None], 0.0)
         return margins.sum() / len(output)
-
-
-@dataclass(frozen=True)
-class Total(Formula):
-    """The sum of all numbers: the loss where no target is given."""
-
-    rules: ClassVar[dict[str, str]] = {"y": "L = Σ y", "x": "∂L/∂y = 1"}
-
-    def forward(self, x: npt.ArrayLike) -> Array:
-        """Return Σ x, a single number."""
-        return np.asarray(np.sum(np.asarray(x, dtype=np.float64)))
-
-    def message(self, delta: npt.ArrayLike, x: npt.ArrayLike) -> Array:
-        """Return the message, the same for every number."""
-        return np.full(np.shape(x), float(np.asarray(delta)))
-
-    def _terms(self, of: str, at: Index, x: npt.ArrayLike, *, delta: Array | None) -> Iterator[Term]:  # noqa: ARG002 - the interface's
-        if of == "y":
-            values = np.asarray(x, dtype=np.float64)
-            for place in np.ndindex(values.shape):
-                yield Term((entry("x", values, place),))
-        elif delta is not None:
-            yield Term((entry("delta", delta, ()),))
 
 
 def _as_target(target: int | npt.ArrayLike | Tensor, device: torch.device) -> Tensor:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from striate.core.errors import ArgumentError
 from striate.formulas import Formula
+from striate.formulas.joins import Join
 from striate.formulas.registry import formulas
 from striate.tracing.box import Array, Narration
 
@@ -62,43 +63,61 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 """The arguments of torch's functions in order, where a formula may know them."""
 
 
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "flatten": {"start_dim": 0, "end_dim": -1},
+    "batch_norm": {"training": False},
+    "dropout": {"p": 0.5, "training": True},
+    "leaky_relu": {"negative_slope": 0.01},
+    "cat": {"dim": 0},
+}
+"""What a function of torch takes when it is not told, where the formula takes something else."""
+
+
 def narrate(call: Call) -> Narration | str:
     """Return how `call` is told by a formula, or why it is not."""
     name, values = (_module_name(call.module), _module_values(call)) if call.module is not None else (call.operation, _function_values(call))
     if name not in formulas or values is None:
         return f"striate has no formula for {call.operation}: its numbers are torch's and autograd's"
-    kind = formulas.get(name)
-    odd = _oddity(values)
+    odd = _oddity(name, call, values)
     if odd:
         return f"{odd} is not in striate's formula of {call.operation}: the numbers are torch's and autograd's"
     try:
-        formula: Formula = kind(**dict(_options(kind, values)))
-        operands = tuple(_operands(formula, call, values))
+        formula: Formula = formulas.get(name)(**dict(_options(formulas.get(name), values)))
+        names = tuple(f"x{number}" for number in range(len(call.inputs))) if isinstance(formula, Join) else formula.arrays
+        operands = tuple(_operands(formula, names, call, values))
     except (ArgumentError, TypeError) as error:
         return f"striate's formula of {call.operation} does not take this call ({error}): the numbers are torch's and autograd's"
-    return Narration(name, formula, operands)
+    return Narration(name, formula, names, operands)
 
 
-def deviations(narration: Narration, arrays: tuple[Array | None, ...], call: _Numbers) -> dict[str, float]:
+def deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: Numbers) -> dict[str, float]:
     """Recompute forward pass, messages and gradients by the formula; return the largest relative difference from torch's for each."""
     formula = narration.formula
-    found = {"output": _difference(formula.forward(*arrays), call.output)}
-    if call.message is None:
+    found = {"output": _difference(formula.forward(*arrays), torchs.output)}
+    if torchs.message is None:
         return found
-    back = formula.message(call.message, *arrays)
+    operands = dict(zip(narration.names, narration.operands, strict=True))
+    known = dict(zip(narration.names, arrays, strict=True))
+    size = _largest(torchs.message)
+    heaviest = max((_largest(known[name]) for name in formula.parameters if name in known), default=1.0)
+    back = formula.message(torchs.message, *arrays)
     sent = back if isinstance(back, tuple) else (back,)
     for number, message in enumerate(sent):
-        if number < len(call.input_messages) and call.input_messages[number] is not None:
+        if number < len(torchs.input_messages) and torchs.input_messages[number] is not None:
             label = "message to the input" if len(sent) == 1 else f"message to input {number}"
-            found[label] = _difference(message, call.input_messages[number])
-    for name, gradient in formula.parameter_gradient(call.message, *arrays).items():
-        if name in call.gradients:
-            found[f"gradient of {name}"] = _difference(gradient, call.gradients[name])
+            found[label] = _difference(message, torchs.input_messages[number], terms=size * heaviest)
+    for name, gradient in formula.parameter_gradient(torchs.message, *arrays).items():
+        theirs = torchs.gradients.get(name)
+        if theirs is None:  # a function's weight is one of its inputs
+            kind, key = operands.get(name, ("value", None))
+            theirs = torchs.input_messages[key] if kind == "input" and key < len(torchs.input_messages) else None
+        if theirs is not None:
+            found[f"gradient of {name}"] = _difference(gradient, theirs, terms=size * (1.0 if name == "bias" else _largest(arrays[0])))
     return found
 
 
 @dataclasses.dataclass(frozen=True)
-class _Numbers:
+class Numbers:
     """What torch computed for one call."""
 
     output: Array
@@ -107,10 +126,8 @@ class _Numbers:
     gradients: Mapping[str, Array]
 
 
-Numbers = _Numbers
-
-
-def _difference(ours: npt.ArrayLike, theirs: Array | None) -> float:
+def _difference(ours: npt.ArrayLike, theirs: Array | None, *, terms: float = 0.0) -> float:
+    """The largest difference, relative to the largest number, or to the largest of the `terms` where sums cancel to nothing."""
     if theirs is None:
         return 0.0
     ours = np.asarray(ours, dtype=np.float64)
@@ -118,8 +135,12 @@ def _difference(ours: npt.ArrayLike, theirs: Array | None) -> float:
         return float("inf")
     if not ours.size:
         return 0.0
-    scale = max(float(np.abs(theirs).max()), float(np.abs(ours).max()))
+    scale = max(_largest(theirs), _largest(ours), terms)
     return float(np.abs(ours - theirs).max()) / scale if scale else 0.0
+
+
+def _largest(values: Array | None) -> float:
+    return float(np.abs(values).max()) if values is not None and values.size else 0.0
 
 
 @functools.cache
@@ -128,8 +149,14 @@ def _by_module() -> dict[str, str]:
 
 
 def _module_name(module: nn.Module) -> str:
+    """The formula of a module's class or of the nearest class it descends from; striate's own layers come before torch's of the same name."""
     known = _by_module()
-    return next((known[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in known), "")
+    for kind in type(module).__mro__:
+        own = (f"striate.layers.{kind.__name__}",) if kind.__module__.startswith("striate.layers") else ()
+        for name in (*own, kind.__name__):
+            if name in known:
+                return known[name]
+    return ""
 
 
 def _module_values(call: Call) -> dict[str, Any]:
@@ -146,17 +173,20 @@ def _function_values(call: Call) -> dict[str, Any] | None:
     if names is None or len(call.args) > len(names):
         return None
     values = dict(zip(names, call.args, strict=False)) | {("x" if name in ("input", "self") else name): value for name, value in call.kwargs.items()}
-    return values if set(values) <= set(names) | {"_stacklevel", "dtype", "return_indices"} else None
+    known = {*names, "_stacklevel", "dtype", "return_indices"}
+    return DEFAULTS.get(call.operation, {}) | values if set(values) <= known else None
 
 
-def _oddity(values: Mapping[str, Any]) -> str:
-    """What a call has that no formula tells."""
+def _oddity(name: str, call: Call, values: Mapping[str, Any]) -> str:
+    """What a call has that its formula does not tell."""
     if values.get("padding_mode", "zeros") != "zeros":
         return f"padding_mode={values['padding_mode']!r}"
-    if values.get("divisor_override"):
-        return "divisor_override"
-    if values.get("dtype") is not None and not isinstance(values["dtype"], type):
-        return "dtype"
+    if call.module is None and values.get("dtype") is not None:
+        return f"dtype={values['dtype']}"
+    if name == "add" and call.module is None and (len(call.inputs) != 2 or values.get("alpha", 1) != 1):
+        return "adding a plain number, or alpha,"
+    if name in ("softmax", "log_softmax") and values.get("dim") is None:
+        return "dim=None"
     return ""
 
 
@@ -174,16 +204,19 @@ def _options(kind: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield field.name, tuple(value) if isinstance(value, list) else value
 
 
-def _operands(formula: Formula, call: Call, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _operands(formula: Formula, names: tuple[str, ...], call: Call, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     import torch
 
     inputs = list(call.inputs)
+    wanted = names if isinstance(formula, Join) else formula.inputs
     place = 0
-    for name in formula.arrays:
+    for name in names:
         known, value = _lookup(name, values)
-        if name in formula.inputs:
+        if name in wanted:
             yield "input", place
             place += 1
+        elif name == "mask" and values.get("training"):
+            yield "value", _mask(call)
         elif call.module is None and isinstance(value, torch.Tensor):
             yield "input", next(number for number, tensor in enumerate(inputs) if tensor is value)
         elif call.module is not None and known and isinstance(value, torch.nn.Parameter):
@@ -192,6 +225,16 @@ def _operands(formula: Formula, call: Call, values: Mapping[str, Any]) -> Iterat
             yield "value", as_array(value)
         else:
             yield "value", None
+
+
+def _mask(call: Call) -> Array:
+    """What dropout kept, told from its output and its message; where input and message are both 0 it makes no difference."""
+    kept = as_array(call.outputs[0]) != 0
+    back = call.input_messages[0] if call.input_messages else None
+    if back is not None:
+        kept |= as_array(back) != 0
+    mask: Array = kept.astype(np.float64)
+    return mask
 
 
 def as_array(tensor: Tensor) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
 
 import numpy as np
@@ -22,7 +23,6 @@ def as_html(trace: Trace) -> str:
     document = json.dumps(as_json(trace, digits=DIGITS, largest=LARGEST), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     maps = {
         "signed": palette.colour(np.linspace(-1, 1, 65), signed=True).tolist(),
-        "magnitude": palette.colour(np.linspace(0, 1, 65), signed=False).tolist(),
     }
     folder = resources.files("striate.tracing")
     parts = {
@@ -33,11 +33,8 @@ def as_html(trace: Trace) -> str:
         "TERMS": (folder / "page_terms.js").read_text(encoding="utf-8"),
         "VIEW": (folder / "page_view.js").read_text(encoding="utf-8"),
     }
-    page = (folder / "page.html").read_text(encoding="utf-8")
-    for name, text in parts.items():
-        before, found, after = page.partition("{{" + name + "}}")
-        page = before + text + after if found else page
-    return page
+    template = (folder / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], template)
 
 
 def _inside_script(text: str) -> str:

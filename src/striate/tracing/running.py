@@ -13,11 +13,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from striate.core.errors import ArgumentError
+from striate.core.errors import ArgumentError, StriateError
 from striate.draw.numbers import count
+from striate.formulas import Formula
+from striate.formulas.registry import formulas
 from striate.probe import Call, Recording, original, record
 from striate.tracing.box import Array, Box, Narration
-from striate.tracing.losses import Loss, Total, chosen_loss
+from striate.tracing.loss_formulas import LogLoss, Total
+from striate.tracing.losses import Loss, chosen_loss
 from striate.tracing.narrating import Numbers, as_array, deviations, narrate
 from striate.tracing.traced import Trace
 
@@ -62,7 +65,7 @@ def trace(
     numbers = sum(sum(t.numel() for t in (*call.inputs, *call.outputs)) for call in calls) * 2
     if wanted is None and numbers > LIMIT:
         raise _too_large(inner, inputs, numbers)
-    sources = _sources(recording, inputs)
+    sources = _sources(recording, inputs, inner)
     tolerance = EXACT if precision == "float64" else SINGLE
     boxes = [_box(call, sources, tolerance) for call in calls]
     end = _loss_box(recording, loss_chosen, boxes, tolerance)
@@ -75,7 +78,7 @@ def trace(
         loss=float(end.output),
         loss_name=loss_chosen.name,
         precision=precision,
-        notes=tuple(note for note in (*notes, *recording.notes, *remarks, loss_chosen.note) if note),
+        notes=tuple(note for note in (*notes, *recording.notes, *remarks, _mode_note(inner), loss_chosen.note) if note),
         whole=wanted is None,
     )
 
@@ -103,14 +106,23 @@ def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[Re
     embeds = any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in twin.modules())
     try:
         return record(twin.double(), *_cast(inputs, torch.float64, embeds=embeds), loss=loss.function), "float64", []
-    except RuntimeError as error:
-        if not any(word in str(error) for word in ("dtype", "scalar type", "Float", "Double", "type")):
-            raise ArgumentError(f"x: the network cannot be run on {_shapes(inputs)} ({str(error).splitlines()[0]})") from error
+    except StriateError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if not any(word in str(error) for word in ("dtype", "scalar type", "Float", "Double")):
+            raise _unrunnable(model, inputs, error) from error
     note = "the network does not run in float64, so it ran in float32: formula and torch agree to fewer digits"
     try:
         return record(twin.float(), *_cast(inputs, torch.float32, embeds=embeds), loss=loss.function), "float32", [note]
-    except RuntimeError as error:
-        raise ArgumentError(f"x: the network cannot be run on {_shapes(inputs)} ({str(error).splitlines()[0]})") from error
+    except StriateError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise _unrunnable(model, inputs, error) from error
+
+
+def _unrunnable(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> ArgumentError:
+    mode = " It is in training mode; model.eval() uses the running statistics." if model.training else ""
+    return ArgumentError(f"x: {type(model).__name__} does not run on {_shapes(inputs)}: {str(error).splitlines()[0]}.{mode}".replace("..", "."))
 
 
 def _cast(inputs: tuple[Any, ...], kind: torch.dtype, *, embeds: bool) -> tuple[Any, ...]:
@@ -123,6 +135,13 @@ def _cast(inputs: tuple[Any, ...], kind: torch.dtype, *, embeds: bool) -> tuple[
 
 def _shapes(inputs: Iterable[Any]) -> str:
     return ", ".join("x".join(map(str, value.shape)) for value in inputs if isinstance(value, Tensor))
+
+
+def _mode_note(model: nn.Module) -> str:
+    """What training mode changes, where it changes something."""
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+    changed = any(module.training and isinstance(module, kinds) for module in model.modules())
+    return "in training mode: batch statistics are the batch's own and dropout drops" if changed else ""
 
 
 def _ends_in_softmax(model: nn.Module) -> bool:
@@ -164,7 +183,7 @@ def _too_large(model: nn.Module, inputs: tuple[Any, ...], numbers: int | None = 
     )
 
 
-def _sources(recording: Recording, inputs: tuple[Any, ...]) -> Callable[[Call], tuple[str | None, ...]]:
+def _sources(recording: Recording, inputs: tuple[Any, ...], model: nn.Module) -> Callable[[Call], tuple[str | None, ...]]:
     """Find where a call's inputs come from: the latest earlier output with the same numbers."""
     order = list(recording.calls) + [each for call in recording.calls for each in call.inside]
 
@@ -179,7 +198,9 @@ def _sources(recording: Recording, inputs: tuple[Any, ...]) -> Callable[[Call], 
             for earlier in reversed(before):
                 if any(same(tensor, out) for out in earlier.outputs):
                     return earlier.key
-            return "input" if any(same(tensor, value) for value in inputs) else None
+            if any(same(tensor, value) for value in inputs):
+                return "input"
+            return next((f"parameter {name}" for name, value in model.named_parameters() if same(tensor, value.detach())), None)
 
         return tuple(one(tensor) for tensor in call.inputs)
 
@@ -244,7 +265,7 @@ def _loss_box(recording: Recording, loss: Loss, boxes: list[Box], tolerance: flo
     leaf = output.detach().clone().requires_grad_()
     back = torch.autograd.grad(loss.function(leaf), leaf, allow_unused=True)[0]
     source = boxes[-1].name if boxes else None
-    narration = loss_narration(loss)
+    narration = loss_narration(loss, output)
     notes = [] if narration is not None else ["striate has no formula for this loss: its number is torch's, the message autograd's"]
     box = Box(
         "loss",
@@ -261,13 +282,15 @@ def _loss_box(recording: Recording, loss: Loss, boxes: list[Box], tolerance: flo
     return _checked(box, notes)
 
 
-def loss_narration(loss: Loss) -> Narration | None:
+def loss_narration(loss: Loss, output: Tensor) -> Narration | None:
     """Return how a named loss is told by its formula; None where there is none."""
-    from striate.formulas.registry import formulas
-
     if loss.name == "sum":
-        return Narration("sum", Total(), (("input", 0),))
-    if loss.name not in formulas or not isinstance(loss.target, Tensor):
+        return Narration("sum", Total(), ("x",), (("input", 0),))
+    if loss.target is None:
         return None
-    formula = formulas.get(loss.name)()
-    return Narration(loss.name, formula, (("input", 0), ("value", as_array(loss.target))))
+    if loss.name == "squared_error":
+        goal = loss.target.reshape(output.shape)
+    else:
+        goal = loss.target.reshape(-1).expand(len(output))
+    formula: Formula = LogLoss() if loss.name == "log_loss" else formulas.get(loss.name)()
+    return Narration(loss.name, formula, formula.arrays, (("input", 0), ("value", as_array(goal))))

@@ -85,10 +85,19 @@ def _backward(box: Box, number: int) -> Iterator[str]:
     for place, back in enumerate(box.input_messages):
         if back is None:
             continue
-        name = box.narration.formula.arrays[place] if box.narration is not None and place < len(box.narration.formula.arrays) else "x"
+        name = _name_of(box, place)
         if name in rules:
             yield f"   {rules[name]}"
         yield from _shown("message sent back, ∂loss/∂input" + (f" {place}" if len(box.input_messages) > 1 else ""), back)
+
+
+def _name_of(box: Box, place: int) -> str:
+    """The formula's name for an input; what all inputs of a sum share is told once, under x."""
+    if box.narration is None:
+        return ""
+    named = {operand: name for name, operand in zip(box.narration.names, box.narration.operands, strict=True) if operand[0] == "input"}
+    name = named.get(("input", place), "")
+    return name if name in box.narration.formula.rules or place else "x"
 
 
 def _shown(label: str, array: Array) -> Iterator[str]:

@@ -71,10 +71,8 @@ class Trace:
         largest = max(max(box.deviations.values()) for box in told)
         rest = len(self.boxes) - len(told)
         others = f"; {rest} without a formula, shown as torch computed {'it' if rest == 1 else 'them'}" if rest else ""
-        return (
-            f"{len(told)} of {len(self.boxes)} boxes recomputed by formula, forward and back: equal to torch within {told[0].tolerance:.0e} "
-            f"(largest relative difference {largest:.1e}){others}"
-        )
+        within = f"to {largest:.0e} of the largest number" if largest else "exactly"
+        return f"{len(told)} of {len(self.boxes)} boxes computed again by formula, forward and back: they agree with torch {within}{others}"
 
     def explain(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from striate.core.errors import ArgumentError
+from striate.layers import L2Pool2d, LocallyConnected1d, LocallyConnected2d, Maxout
 from striate.tracing.registry import Shape, word
 
 Size = int | tuple[int, ...]
@@ -114,6 +115,55 @@ def avgpool(
     kind: Any = nn.AvgPool1d if _maps(shape, "avgpool")[1] == 1 else nn.AvgPool2d
     module: nn.Module = kind(*_window(shape, "avgpool", size, stride, padding), ceil_mode=ceil)
     return module
+
+
+@word("l2pool", help="root of the mean square of each window, or of the sum of squares: size, stride (the size), padding, ceil, sum")
+def l2pool(
+    shape: Shape,
+    size: int | tuple[int, ...] = 2,
+    stride: int | tuple[int, ...] | None = None,
+    padding: int | tuple[int, ...] = 0,
+    *,
+    ceil: bool = False,
+    sum: bool = False,  # noqa: A002 - the spec's word
+) -> nn.Module:
+    """Pictures only; with `sum` the root of the sum of squares, as torch's LPPool2d has it."""
+    if _maps(shape, "l2pool")[1] == 1:
+        raise ArgumentError("l2pool takes channels x height x width and is given a sequence")
+    return L2Pool2d(*_window(shape, "l2pool", size, stride, padding), ceil_mode=ceil, form="root_sum_of_squares" if sum else "root_mean_square")
+
+
+@word("local", help="as conv, with weights of its own at every place: filters, size, stride, padding, dilation, bias")
+def local(
+    shape: Shape,
+    filters: int,
+    size: int | tuple[int, ...] = 3,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    *,
+    bias: bool = True,
+) -> nn.Module:
+    """A sequence (channels, length) gets the 1-D form, a picture the 2-D one."""
+    channels, axes = _maps(shape, "local")
+    _positive(filters=filters)
+    extent, steps = _size(size, axes, "size"), _size(stride, axes, "stride")
+    edge, gaps = _size(padding, axes, "padding", least=0), _size(dilation, axes, "dilation")
+    kind: Any = LocallyConnected1d if axes == 1 else LocallyConnected2d
+    lengths: Any = shape[1:]
+    if axes == 1:
+        lengths, extent, steps, edge, gaps = shape[1], extent[0], steps[0], edge[0], gaps[0]  # type: ignore[assignment] # numbers for the 1-D form
+    module: nn.Module = kind(channels, filters, lengths, extent, steps, edge, gaps, bias=bias)
+    return module
+
+
+@word("maxout", help="largest of each group of neighbouring channels or units: pieces")
+def maxout(shape: Shape, pieces: int = 2) -> nn.Module:
+    """Any shape whose first axis is a multiple of `pieces`."""
+    _positive(pieces=pieces)
+    if shape[0] % pieces:
+        raise ArgumentError(f"pieces={pieces} must divide the {shape[0]} channels that come in")
+    return Maxout(pieces)
 
 
 @word("batchnorm", help="batch normalisation over each channel: eps")

@@ -1,0 +1,201 @@
+"""What can be traced by name: a spec with its numbers, an example file, a run's folder, an architecture of the zoo with a picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.core.errors import ArgumentError, unknown_name
+from striate.tracing.arrays import Given, as_batch, drawn, fill, read
+from striate.tracing.registry import OTHER_SPELLINGS, words
+from striate.tracing.running import trace
+from striate.tracing.spec import build, parse
+from striate.tracing.traced import Trace
+
+
+def from_spec(
+    spec: str,
+    input: npt.ArrayLike,  # noqa: A002 - the field's word
+    *,
+    parameters: Mapping[str, npt.ArrayLike] | None = None,
+    target: int | npt.ArrayLike | None = None,
+    loss: str | None = None,
+    train: bool = False,
+    seed: int = 0,
+    at: Sequence[str] | None = None,
+    about: str = "",
+) -> Trace:
+    """Build the network of a spec such as `conv(1, 3x3) -> relu` and trace it on `input` (a vector, a map, C H W or N C H W).
+
+    `parameters` by name (`conv1.weight`, `conv1.bias`); those not given are small whole numbers drawn with `seed`, and it is said.
+    Raises `SpecError` with the place in the spec, `ArgumentError`.
+    """
+    import dataclasses
+
+    steps = parse(spec)
+    x = as_batch(np.asarray(input, dtype=np.float64), steps[0])
+    model = build(spec, x.shape[1:])
+    notes = fill(model, {name: np.asarray(value, dtype=np.float64) for name, value in (parameters or {}).items()}, seed=seed)
+    found = trace(model.train(train), x, target, loss, at=at, title=" ".join(spec.split()))
+    return dataclasses.replace(found, notes=(*notes, *found.notes), about=about)
+
+
+def opened(
+    what: str,
+    input: str | None = None,  # noqa: A002
+    *,
+    target: int | None = None,
+    loss: str | None = None,
+    train: bool = False,
+    seed: int = 0,
+    at: Sequence[str] | None = None,
+) -> Trace:
+    """Trace what a person names: a spec, a JSON file that holds one, a run (folder or name), or an architecture.
+
+    `input` is a JSON, CSV or picture file, or a size such as `3x5x5` to draw numbers. Raises `ArgumentError`, `DataError`.
+    """
+    if what.lower().endswith(".json") and "->" not in what:
+        given = read(what)
+        if given.spec is None:
+            raise ArgumentError(f"{what}: holds no spec; add one, or write: striate trace SPEC --input {what}")
+        if input is not None:
+            _take_over(given, _given(input, seed))
+        return _spec(given.spec, given, target=target, loss=loss, train=train, seed=seed, at=at)
+    if is_spec(what):
+        if input is None:
+            parse(what)
+            raise ArgumentError("--input: the network needs numbers: a JSON, CSV or picture file, or a size such as 3x5x5 to draw small numbers")
+        return _spec(what, _given(input, seed), target=target, loss=loss, train=train, seed=seed, at=at)
+    return _model(what, input, target=target, loss=loss, train=train, seed=seed, at=at)
+
+
+def is_spec(what: str) -> bool:
+    """Say whether a text is a spec rather than a name or a path."""
+    head = re.match(r"\s*(?:\w+\s*:)?\s*([A-Za-z_]\w*)\s*(.*)", what, flags=re.DOTALL)
+    if head is None:
+        return "->" in what or "→" in what or "(" in what
+    known = head[1].lower() in words or head[1].lower() in OTHER_SPELLINGS
+    return "->" in what or "→" in what or head[2].startswith("(") or (known and not head[2])
+
+
+def _spec(spec: str, given: Given, *, target: int | None, loss: str | None, train: bool, seed: int, at: Sequence[str] | None) -> Trace:
+    import dataclasses
+
+    if given.input is None:
+        raise ArgumentError(f'{given.path}: holds no input; add "input": [[...]]')
+    found = from_spec(
+        spec,
+        given.input,
+        parameters=given.parameters,
+        target=given.target if target is None else target,
+        loss=loss or given.loss,
+        train=train,
+        seed=seed,
+        at=at,
+        about=given.about,
+    )
+    return dataclasses.replace(found, notes=(*given.notes, *found.notes))
+
+
+def _given(text: str, seed: int) -> Given:
+    if re.fullmatch(r"\d+(x\d+)*", text):
+        shape = tuple(map(int, text.split("x")))
+        if 0 in shape:
+            raise ArgumentError(f"--input {text}: every size must be 1 or more")
+        return Given(Path(text), drawn(shape, seed), notes=[f"input: {text}, drawn from 0 … 4 with seed {seed}"])
+    return read(text)
+
+
+def _take_over(given: Given, other: Given) -> None:
+    """Put another file's input (and what else it has) in the place of this one's."""
+    given.input = other.input if other.input is not None else given.input
+    given.parameters |= other.parameters
+    given.target = other.target if other.target is not None else given.target
+    given.notes += other.notes
+
+
+def _model(
+    what: str,
+    input: str | None,  # noqa: A002
+    *,
+    target: int | None,
+    loss: str | None,
+    train: bool,
+    seed: int,
+    at: Sequence[str] | None,
+) -> Trace:
+    import dataclasses
+
+    from striate.zoo.registry import architectures
+
+    folder = next((path for path in (Path(what), Path("runs") / what) if (path / "run.json").is_file()), None)
+    notes: list[str] = []
+    if folder is not None:
+        from striate.training import Run
+
+        run = Run.load(folder)
+        model, preprocess, title = run.model, run.preprocess, folder.name
+    elif what in architectures:
+        model, preprocess, title = _fresh(what, input, seed), None, what
+        notes.append(f"weights freshly drawn with seed {seed}")
+    else:
+        if Path(what).exists():
+            raise ArgumentError(
+                f"{what}: neither a run's folder nor a JSON file with a spec. To trace a spec on it: striate trace SPEC --input {what}"
+            )
+        raise unknown_name("spec, run or network", what, [*architectures.names(), *words.names()])
+    if input is None:
+        raise ArgumentError("--input: the network needs something to look at: a picture, or a JSON file with an array")
+    x = _network_input(input, preprocess, _wanted(model, run.facts if folder is not None else {}), seed, notes)
+    found = trace(model.train(train), x, target, loss, at=at, title=title)
+    return dataclasses.replace(found, notes=(*notes, *found.notes))
+
+
+def _fresh(name: str, input: str | None, seed: int) -> Any:  # noqa: A002
+    import torch
+
+    from striate.core.runtime import random_state_kept
+    from striate.zoo import build as build_network
+    from striate.zoo import card
+
+    known = card(name)
+    shape = known.input
+    if input is not None and re.fullmatch(r"\d+x\d+x\d+", input):
+        height = tuple(map(int, input.split("x")))
+        shape = (height[0], height[1], height[2])
+    with random_state_kept():
+        torch.manual_seed(seed)
+        return build_network(name, classes=known.classes, input=shape)
+
+
+def _wanted(model: Any, facts: Mapping[str, Any]) -> tuple[int, ...]:
+    from striate.zoo import spec_of
+
+    spec = spec_of(model)
+    return spec.input if spec is not None else tuple(facts.get("input", ()))
+
+
+def _network_input(text: str, preprocess: Any, shape: tuple[int, ...], seed: int, notes: list[str]) -> Any:
+    import torch
+
+    from striate.pixels import Preprocess, is_picture
+
+    if is_picture(text):
+        eye = preprocess if hasattr(preprocess, "open") else Preprocess(size=(shape[1], shape[2]), channels=shape[0])
+        if eye is not preprocess:
+            notes.append("the picture is scaled to the network's size, its values to 0 … 1")
+        return eye(torch.as_tensor(eye.open(Path(text)))[None])
+    given = _given(text, seed)
+    if given.input is None:
+        raise ArgumentError(f"{text}: holds no input")
+    notes += given.notes
+    array = given.input if given.input.ndim > len(shape) else given.input.reshape((1,) * (1 + len(shape) - given.input.ndim) + given.input.shape)
+    if array.shape[1:] != shape:
+        came, expected = "x".join(map(str, array.shape[1:])), "x".join(map(str, shape))
+        raise ArgumentError(f"{text}: got {came} numbers, expected the network's input, {expected}")
+    return array

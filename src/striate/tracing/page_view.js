@@ -1,0 +1,447 @@
+"use strict";
+(() => {
+  const doc = JSON.parse(document.getElementById("document").textContent);
+  const colours = JSON.parse(document.getElementById("maps").textContent);
+  const $ = (id) => document.getElementById(id);
+  const make = (tag, properties = {}, ...children) => {
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children);
+    return node;
+  };
+  const FEW = 340; // cells of a panel whose numbers are written into them
+  const MANY = 96; // maps of a panel that are drawn before one asks for more
+  const count = doc.boxes.length;
+  const steps = [...doc.boxes.keys()].map((box) => ({ box, pass: "forward" })).concat([...doc.boxes.keys()].reverse().map((box) => ({ box, pass: "backward" })));
+  const state = { step: 0, of: null, place: null, sample: 0, all: new Set(), hover: null };
+  let panels = [];
+  let lit = new Map();
+
+  const number = (value) => (typeof value === "string" ? Number(value) : value);
+  const minus = (text) => text.replace("-", "−");
+  function short(value, digits = 4) {
+    value = number(value);
+    if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "∞" : "−∞";
+    if (Number.isInteger(value) && Math.abs(value) < 1e6) return minus(String(value));
+    const size = Math.abs(value);
+    if (size >= 1e6 || size < 1e-4) return minus(value.toExponential(Math.max(digits - 2, 1)).replace("e+", "e"));
+    return minus(String(Number(value.toPrecision(digits))));
+  }
+  const shapeText = (shape) => (shape.length ? shape.join("×") : "one number");
+  const key = (place) => place.join(",");
+
+  /* Panels: the arrays of a step. `of` is the formula's name for it; `terms` says that clicking tells how the number came about. */
+  function panelsOf(step) {
+    const box = doc.boxes[step.box];
+    const found = [];
+    const add = (of, title, index, options = {}) => {
+      if (index !== null && index !== undefined) found.push({ of, title, array: doc.arrays[index], ...options });
+    };
+    const nameOf = (kind, value) => Object.keys(box.operands).find((name) => box.operands[name].kind === kind && box.operands[name].value === value) ?? null;
+    const several = box.inputs.length > 1;
+    const inputs = () =>
+      box.inputs.forEach((input, i) => {
+        const from = input.source === null ? "" : input.source === "input" ? "the network’s input" : `from ${input.source}`;
+        add(nameOf("input", i) ?? `input ${i}`, several ? `Input ${i}` : "Input", input.array, { samples: true, from, source: input.source });
+      });
+    const parameters = () => Object.entries(box.parameters).forEach(([name, parameter]) => add(nameOf("parameter", name) ?? name, name, parameter.array));
+    const values = () => {
+      for (const [name, operand] of Object.entries(box.operands)) if (operand.kind === "value") add(name, name, operand.value);
+    };
+    if (step.pass === "forward") {
+      inputs();
+      parameters();
+      values();
+      add("y", "Output", box.output, { samples: true, terms: true, id: "y" });
+    } else {
+      add("delta", "Message that comes, δ = ∂loss/∂output", box.message, { samples: true });
+      inputs();
+      parameters();
+      values();
+      for (const [name, parameter] of Object.entries(box.parameters))
+        add(nameOf("parameter", name) ?? name, `Gradient of ${name}`, parameter.gradient, { terms: true, gradient: true });
+      box.inputs.forEach((input, i) =>
+        add(nameOf("input", i) ?? `input ${i}`, `Message sent back, ∂loss/∂input${several ? ` ${i}` : ""}`, input.message, { samples: true, terms: true, gradient: true }),
+      );
+    }
+    for (const panel of found) panel.id = panel.terms ? `${panel.gradient ? "d" : ""}${panel.of}` : panel.of;
+    return found.map(laidOut);
+  }
+
+  /* How an array lies on the screen: leading axes make maps, the last two rows and columns; a vector is wrapped. */
+  function laidOut(panel) {
+    const shape = panel.array.shape;
+    const rank = shape.length;
+    const vector = rank < 2 || (rank === 2 && panel.samples);
+    const leadRank = vector ? Math.max(rank - 1, 0) : rank - 2;
+    const length = vector ? (rank ? shape[rank - 1] : 1) : 0;
+    const cols = vector ? (length <= 12 ? length : length <= 40 ? 10 : 20) : shape[rank - 1];
+    const rows = vector ? Math.ceil(length / cols) : shape[rank - 2];
+    const leads = shape.slice(0, leadRank).reduce((all, size) => all.flatMap((place) => Array.from({ length: size }, (_, i) => [...place, i])), [[]]);
+    const shown = leads.filter((lead) => !panel.samples || !leadRank || lead[0] === state.sample);
+    const toPlace = (lead, r, c) => {
+      if (!vector) return [...lead, r, c];
+      if (r * cols + c >= length) return null;
+      return rank ? [...lead, r * cols + c] : [];
+    };
+    const toCell = (place) => {
+      if (!vector) return [place[rank - 2], place[rank - 1]];
+      const i = rank ? place[rank - 1] : 0;
+      return [Math.floor(i / cols), i % cols];
+    };
+    const values = panel.array.data.map(number).filter(Number.isFinite);
+    let low = Infinity;
+    let high = -Infinity;
+    for (const value of values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const cells = rows * cols * shown.length;
+    const written = cells <= FEW;
+    const widest = written ? Math.max(1, ...panel.array.data.map((value) => short(value, 3).length)) : 0;
+    const width = written ? Math.max(30, 10 + 7.4 * widest) : Math.max(2, Math.min(shown.length > 24 ? 6 : 12, Math.floor((shown.length > 1 ? 260 : 640) / cols)));
+    return { ...panel, vector, leadRank, cols, rows, leads: shown, toPlace, toCell, low, high, written, width, height: written ? 30 : width, canvases: new Map() };
+  }
+
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  function colour(value, reach) {
+    if (!Number.isFinite(value)) return [128, 128, 128];
+    const table = colours.signed;
+    const place = ((value / (reach || 1) + 1) / 2) * (table.length - 1);
+    const i = Math.max(0, Math.min(table.length - 2, Math.floor(place)));
+    return table[i].map((part, channel) => Math.round(part + (table[i + 1][channel] - part) * Math.max(0, Math.min(1, place - i))));
+  }
+  const reachOf = (panel) => 1.15 * Math.max(Math.abs(panel.low), Math.abs(panel.high)); // the map's darkest ends are left out: words stand on it
+  const bright = ([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b > 140;
+
+  function draw(panel, lead, canvas) {
+    const { rows, cols, width, height, written } = panel;
+    const ratio = Math.max(1, window.devicePixelRatio || 1);
+    canvas.width = Math.round(cols * width * ratio);
+    canvas.height = Math.round(rows * height * ratio);
+    canvas.style.width = `${cols * width}px`;
+    canvas.style.height = `${rows * height}px`;
+    const ink = canvas.getContext("2d");
+    ink.scale(ratio, ratio);
+    const reach = reachOf(panel);
+    const marks = lit.get(panel.id);
+    const paper = css("paper");
+    ink.textAlign = "center";
+    ink.textBaseline = "middle";
+    ink.font = "13px system-ui, sans-serif";
+    const gap = written ? 1 : width > 4 ? 0.5 : 0;
+    const cells = [];
+    for (let r = 0; r < rows; r++)
+      for (let c = 0; c < cols; c++) {
+        const place = panel.toPlace(lead, r, c);
+        if (!place) continue;
+        const value = number(panel.array.data[Terms.flat(panel.array.shape, place)]);
+        const paint = colour(value, reach);
+        const mark = marks && marks.get(key(place));
+        ink.globalAlpha = marks && !mark ? 0.35 : 1;
+        ink.fillStyle = `rgb(${paint})`;
+        ink.fillRect(c * width, r * height, width - gap, height - gap);
+        if (written) {
+          ink.globalAlpha = marks && !mark ? 0.75 : 1;
+          const faded = marks && !mark;
+          ink.fillStyle = faded ? css("ink") : bright(paint) ? "#15171b" : "#ffffff";
+          ink.fillText(short(value, 3), c * width + (width - gap) / 2, r * height + (height - gap) / 2 + 0.5);
+        }
+        if (mark) cells.push([r, c, mark]);
+      }
+    ink.globalAlpha = 1;
+    for (const [r, c, mark] of cells) {
+      const strong = mark === "chosen" || mark === "hover";
+      const line = written ? (strong ? 3 : 1.5) : strong ? 2 : 1;
+      const half = line / 2;
+      ink.lineWidth = line;
+      ink.strokeStyle = strong ? css("accent") : css("ink");
+      ink.strokeRect(c * width + half, r * height + half, width - gap - line, height - gap - line);
+      if (written && strong) {
+        ink.lineWidth = 1;
+        ink.strokeStyle = paper;
+        ink.strokeRect(c * width + line + 0.5, r * height + line + 0.5, width - gap - 2 * line - 1, height - gap - 2 * line - 1);
+      }
+    }
+  }
+
+  function redraw() {
+    for (const panel of panels) for (const [lead, canvas] of panel.canvases.values()) draw(panel, lead, canvas);
+  }
+
+  function rangeBar(panel) {
+    const canvas = make("canvas", { width: 80, height: 9 });
+    const ink = canvas.getContext("2d");
+    const reach = reachOf(panel);
+    for (let i = 0; i < 80; i++) {
+      ink.fillStyle = `rgb(${colour(panel.low + ((panel.high - panel.low) * i) / 79, reach)})`;
+      ink.fillRect(i, 0, 1, 9);
+    }
+    canvas.setAttribute("aria-hidden", "true");
+    return make("span", { className: "range" }, short(panel.low), canvas, short(panel.high));
+  }
+
+  function showPanels() {
+    const step = steps[state.step];
+    panels = panelsOf(step);
+    const holder = $("panels");
+    holder.replaceChildren();
+    for (const panel of panels) {
+      const head = make("div", { className: "head" }, make("h3", { textContent: panel.title }));
+      head.append(make("span", { className: "range", textContent: [shapeText(panel.array.shape), panel.from].filter(Boolean).join(", ") }));
+      if (panel.array.data.length > 1) head.append(rangeBar(panel));
+      const maps = make("div", { className: "maps" });
+      const wanted = state.all.has(panel.id) ? panel.leads : panel.leads.slice(0, MANY);
+      wanted.forEach((lead, i) => maps.append(mapOf(panel, lead, i)));
+      const node = make("section", { className: "panel" }, head, maps);
+      if (wanted.length < panel.leads.length) {
+        const more = make("button", { type: "button", textContent: `Show all ${panel.leads.length} maps` });
+        more.addEventListener("click", () => {
+          state.all.add(panel.id);
+          showPanels();
+          choose(state.of, state.place);
+        });
+        node.append(make("p", { className: "more" }, more));
+      }
+      holder.append(node);
+    }
+  }
+
+  function mapOf(panel, lead, i) {
+    const canvas = make("canvas", { tabIndex: panel.terms && i === 0 ? 0 : -1 });
+    const label = lead.slice(panel.samples && panel.leadRank ? 1 : 0).join(", ");
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", `${panel.title}${label ? `, map ${label}` : ""}: ${panel.rows} rows, ${panel.cols} columns; arrow keys choose a number`);
+    panel.canvases.set(key(lead), [lead, canvas]);
+    draw(panel, lead, canvas);
+    canvas.addEventListener("click", (event) => {
+      const box = canvas.getBoundingClientRect();
+      const c = Math.floor(((event.clientX - box.left) / box.width) * panel.cols);
+      const r = Math.floor(((event.clientY - box.top) / box.height) * panel.rows);
+      const place = panel.toPlace(lead, Math.min(r, panel.rows - 1), Math.min(c, panel.cols - 1));
+      if (place) choose(panel.id, place);
+    });
+    canvas.addEventListener("keydown", (event) => {
+      const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Enter: [0, 0], " ": [0, 0] };
+      const turn = { PageDown: 1, PageUp: -1 }[event.key];
+      if (turn) {
+        const others = [...panel.canvases.values()];
+        const other = others[others.findIndex(([, each]) => each === canvas) + turn];
+        if (other) {
+          other[1].focus();
+          choose(panel.id, panel.toPlace(other[0], 0, 0));
+        }
+        event.preventDefault();
+        return;
+      }
+      if (!moves[event.key]) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const here = state.of === panel.id && state.place && key(state.place.slice(0, lead.length)) === key(lead) ? panel.toCell(state.place) : null;
+      const [r, c] = here ?? [0, 0];
+      const [dr, dc] = here ? moves[event.key] : [0, 0];
+      const place = panel.toPlace(lead, Math.max(0, Math.min(panel.rows - 1, r + dr)), Math.max(0, Math.min(panel.cols - 1, c + dc)));
+      if (place) choose(panel.id, place);
+    });
+    const figure = make("figure", { className: "map" });
+    if (label !== "" && panel.leads.length > 1) figure.append(make("figcaption", { textContent: label }));
+    figure.append(canvas);
+    return figure;
+  }
+
+  /* Choosing a number: its terms on the side, their factors lit on the maps. */
+  function choose(id, place) {
+    const step = steps[state.step];
+    const box = doc.boxes[step.box];
+    const panel = panels.find((each) => each.id === id);
+    const valid = panel && place && place.length === panel.array.shape.length && place.every((p, a) => p >= 0 && p < panel.array.shape[a]);
+    state.of = valid ? id : null;
+    state.place = valid ? place : null;
+    lit = new Map();
+    state.hover = null;
+    const body = $("sum-body");
+    body.replaceChildren();
+    remember();
+    if (!valid) {
+      const clickable = panels.filter((each) => each.terms).map((each) => each.title.toLowerCase().split(",")[0]);
+      body.append(make("p", { className: "none", textContent: clickable.length ? `Choose a number of the ${clickable.join(" or the ")} to see its terms.` : "" }));
+      redraw();
+      return;
+    }
+    const value = number(Terms.read(panel.array, place));
+    const name = panel.terms ? `${box.name}: ${panel.gradient ? "∂loss/∂" : ""}${panel.of}[${place.join(", ")}]` : `${panel.of}[${place.join(", ")}]`;
+    body.append(make("p", { className: "name", textContent: name }), make("p", { className: "value", textContent: `= ${short(value, 7)}` }));
+    const mark = (of, at, kind) => {
+      const target = panels.find((each) => each.id === of);
+      if (!target || !at) return;
+      if (!lit.has(of)) lit.set(of, new Map());
+      lit.get(of).set(key(at), kind);
+    };
+    if (panel.terms) {
+      const told = Terms.of(doc, box, panel.of, place);
+      if (told) body.append(...spelled(told, value, mark));
+      else body.append(make("p", { className: "none", textContent: untold(box, panel) }));
+    } else body.append(...origin(panel, place));
+    mark(id, place, "chosen");
+    redraw();
+  }
+
+  function untold(box, panel) {
+    if (!box.formula) return `striate has no formula for ${box.operation}; this number is ${panel.gradient ? "autograd’s" : "torch’s"}.`;
+    return `Its terms are too many for this page; .explain("${box.name}", …) tells them.`;
+  }
+
+  /* The map a term belongs to; each begins a line of its own. */
+  function group(term) {
+    const factor = term.find(([, at]) => at && at.length > 2);
+    return factor ? `${factor[0]} ${factor[1].slice(0, -2)}` : term.length;
+  }
+
+  function spelled(told, value, mark) {
+    const list = make("p", { className: "terms" });
+    const shown = told.terms.slice(0, 400);
+    const paint = (strong) => {
+      for (const term of [...told.terms, told.beside ?? []]) for (const [of, at] of term) mark(of, at, "lit");
+      if (strong) for (const [of, at] of strong) mark(of, at, "hover");
+      mark(state.of, state.place, "chosen");
+      redraw();
+    };
+    if (told.then) list.append(`${told.then}( `);
+    shown.forEach((term, i) => {
+      const text = term.map(([, , factor]) => (number(factor) < 0 ? `(${short(factor, 5)})` : short(factor, 5))).join("·");
+      const zero = term.some(([, , factor]) => number(factor) === 0);
+      const node = make("span", { className: `term${zero ? " none" : ""}`, textContent: text });
+      node.title = term.map(([of, at, factor, words]) => `${at ? `${of}[${at.join(", ")}]` : words || of} = ${short(factor, 7)}`).join("   ");
+      node.addEventListener("pointerenter", () => paint(term));
+      node.addEventListener("pointerleave", () => paint(null));
+      if (i) list.append(" + ");
+      if (i && group(term) !== group(shown[i - 1])) list.append(make("br"));
+      list.append(node);
+    });
+    if (shown.length < told.terms.length) list.append(` + … and ${told.terms.length - shown.length} more`);
+    if (told.then) list.append(" )");
+    for (const term of [...told.terms, told.beside ?? []]) for (const [of, at] of term) mark(of, at, "lit");
+    const sum = Terms.value(told);
+    const good = Math.abs(sum - value) <= 1e-6 * Math.max(1, Math.abs(value), ...told.terms.map((term) => Math.abs(term.reduce((all, f) => all * number(f[2]), 1))));
+    const check = make("p", { className: `check${good ? "" : " bad"}` });
+    const many = told.terms.length;
+    check.append(`${many} term${many === 1 ? "" : "s"}; the sum is ${short(sum, 7)} `, make("b", { textContent: good ? "✓ what torch computed" : `▲ torch computed ${short(value, 7)}` }));
+    const found = [list, check];
+    if (told.note) found.push(make("p", { className: "check", textContent: told.note }));
+    return found;
+  }
+
+  function origin(panel, place) {
+    const from = doc.boxes.findIndex((box) => box.name === panel.source);
+    if (from < 0) return [make("p", { className: "none", textContent: panel.from ?? "" })];
+    const go = make("button", { type: "button", textContent: `How ${panel.source} made it` });
+    go.addEventListener("click", () => {
+      const same = doc.arrays[doc.boxes[from].output].shape.length === place.length;
+      show(from, same ? { of: "y", place } : {});
+    });
+    return [make("p", { textContent: `An output of ${panel.source}. ` }), go];
+  }
+
+  /* Steps */
+  function show(step, { of = null, place = null, focus = false } = {}) {
+    state.step = Math.max(0, Math.min(steps.length - 1, step));
+    const { box: index, pass } = steps[state.step];
+    const box = doc.boxes[index];
+    $("count").textContent = `Step ${state.step + 1} of ${steps.length}, ${pass} pass`;
+    const title = $("step-title");
+    title.textContent = `${box.name}: ${box.operation}`;
+    const rules = pass === "forward" ? [box.rules.y] : Object.entries(box.rules).filter(([name]) => name !== "y").map(([, rule]) => rule);
+    $("rule").replaceChildren(...rules.filter(Boolean).flatMap((rule, i) => (i ? [make("br"), rule] : [rule])));
+    const options = Object.entries(box.options).map(([name, value]) => `${name.replaceAll("_", " ")} ${spelledOption(value)}`);
+    const worst = Object.values(box.deviations).map(number);
+    const largest = Math.max(0, ...worst);
+    const differ = largest ? `agree to ${largest.toExponential(0)} of the largest number` : "agree exactly";
+    const checked = worst.length ? (box.agrees ? `Formula and torch ${differ}.` : "Formula and torch differ.") : "";
+    $("what").textContent = [options.join(", "), checked, ...box.notes].filter(Boolean).join(options.length ? ". " : " ").replaceAll("..", ".");
+    $("back").disabled = state.step === 0;
+    $("next").disabled = state.step === steps.length - 1;
+    for (const button of $("chain").children) {
+      const own = Number(button.dataset.step);
+      button.classList.toggle("passed", own < state.step);
+      if (own === state.step) button.setAttribute("aria-current", "step");
+      else button.removeAttribute("aria-current");
+      if (own === state.step && button.scrollIntoView) button.scrollIntoView({ block: "nearest", inline: "center" });
+    }
+    showPanels();
+    choose(of, place);
+    if (focus) title.focus({ preventScroll: true });
+  }
+
+  const spelledOption = (value) => {
+    if (Array.isArray(value)) return value.every((part) => part === value[0]) ? String(value[0]) : value.join("×");
+    return value === true ? "yes" : value === false ? "no" : value === null ? "none" : String(value);
+  };
+
+  function remember() {
+    const { box, pass } = steps[state.step];
+    const words = new URLSearchParams({ box: doc.boxes[box].name, pass });
+    if (state.sample) words.set("sample", state.sample);
+    if (state.of) {
+      words.set("array", state.of);
+      words.set("at", key(state.place));
+    }
+    try {
+      history.replaceState(null, "", `#${words}`);
+    } catch {
+      /* a page without an address has none to keep */
+    }
+  }
+
+  function recall() {
+    const words = new URLSearchParams(location.hash.slice(1));
+    const box = doc.boxes.findIndex((each) => each.name === words.get("box"));
+    const at = words.get("at");
+    state.sample = Number(words.get("sample")) || 0;
+    if (box < 0) return show(0);
+    const step = words.get("pass") === "backward" ? 2 * count - 1 - box : box;
+    return show(step, { of: words.get("array"), place: at === null ? null : at === "" ? [] : at.split(",").map(Number) });
+  }
+
+  function header() {
+    document.title = `${doc.title}: trace`;
+    $("title").textContent = doc.title;
+    $("about").textContent = doc.about;
+    $("verdict").textContent = doc.verdict;
+    $("verdict").className = doc.agrees ? "good" : "bad";
+    $("notes").replaceChildren(...doc.notes.map((note) => make("li", { textContent: note })));
+    const first = doc.boxes[0] && doc.boxes[0].inputs[0] && doc.arrays[doc.boxes[0].inputs[0].array];
+    const samples = first && first.shape.length > 1 ? first.shape[0] : 1;
+    if (samples > 1) {
+      const select = make("select", { id: "sample" }, ...Array.from({ length: samples }, (_, i) => make("option", { value: i, textContent: i })));
+      select.addEventListener("change", () => {
+        state.sample = Number(select.value);
+        show(state.step);
+      });
+      $("notes").after(make("label", { className: "samples" }, "Sample ", select));
+    }
+    doc.boxes.forEach((box, i) => {
+      for (const [step, kind] of [
+        [i, "there"],
+        [2 * count - 1 - i, "here"],
+      ]) {
+        const button = make("button", { type: "button", className: kind, textContent: box.name });
+        button.dataset.step = step;
+        button.setAttribute("aria-label", `${box.name}, ${kind === "there" ? "forward" : "backward"}`);
+        button.addEventListener("click", () => show(step));
+        $("chain").append(button);
+      }
+    });
+    $("back").addEventListener("click", () => show(state.step - 1));
+    $("next").addEventListener("click", () => show(state.step + 1));
+    document.addEventListener("keydown", (event) => {
+      if (event.altKey || event.ctrlKey || event.metaKey || ["SELECT", "INPUT"].includes(event.target.tagName)) return;
+      if (event.key === "ArrowRight") show(state.step + 1, { focus: true });
+      else if (event.key === "ArrowLeft") show(state.step - 1, { focus: true });
+      else if (event.key === "Escape") choose(null, null);
+    });
+    window.addEventListener("hashchange", recall);
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  }
+
+  header();
+  recall();
+})();
