@@ -56,7 +56,7 @@ IMAGENET = replace(
     cut_points=("conv1", "layer1", "layer2", "layer3", "layer4", "relu", "avgpool"),
     groups=(("conv1", "layer1"), ("layer2",), ("layer3",), ("layer4", "bn"), ("fc",)),
     deviations="The stride is in the 3x3, and batch norm and ReLU follow the stem once. "
-    "From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1.",
+    "From 33 to 64 pixels the stem does not pool, up to 32 it is a 3x3 convolution of stride 1.",
     weights="none under these names; timm's resnetv2_50.a1h_in1k and resnetv2_101.a1h_in1k (Apache-2.0) are the same nets under other names",
     error="none in the paper",
 )

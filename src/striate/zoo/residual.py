@@ -3,12 +3,12 @@
 A family's file holds its paper's table and hands a block to `imagenet` or `cifar`; here stands what the blocks have in common.
 
 Stem. The ImageNet stem shrinks a picture four times before the first stage. For small inputs that leaves the last stage nothing to see, and a
-stem that never shrinks makes 64 pixels dearer than 224. So the stem is the one with the largest stride that leaves the last stage 4x4 places:
+stem that never shrinks makes 64 pixels dearer than 224. So the stem is the one with the largest stride that leaves the last stage 3x3 places:
 
     input, short side    stem                                            last stage
-    from 97              7x7, stride 2, then 3x3 max pool, stride 2      1/32: 224 -> 7x7
-    49 to 96             7x7, stride 2 (published weights still fit)     1/16: 64 -> 4x4
-    up to 48             3x3, stride 1                                   1/8:  32 -> 4x4
+    from 65              7x7, stride 2, then 3x3 max pool, stride 2      1/32: 224 -> 7x7
+    33 to 64             7x7, stride 2 (published weights still fit)     1/16:  64 -> 4x4
+    up to 32             3x3, stride 1                                   1/8:   32 -> 4x4
 
 Every input below 224 then costs less than 224 does. `stem` chooses by hand.
 
@@ -156,7 +156,7 @@ def stem_for(shape: Shape, stem: Stem) -> Stem:
     if stem != "auto":
         return stem
     side = min(shape[1:])
-    return "imagenet" if side > 96 else "medium" if side > 48 else "small"
+    return "imagenet" if side > 64 else "medium" if side > 32 else "small"
 
 
 def stem_boxes(shape: Shape, stem: Stem, *, active: bool = True) -> dict[str, nn.Module]:

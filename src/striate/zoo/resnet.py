@@ -20,7 +20,7 @@ Table 1 of the paper, blocks a stage:
 
 Two forms of the bottleneck: the paper's (`resnet50_v1`) has a stage's stride in its first 1x1, v1.5 (`resnet50`, torchvision's and everybody's
 since 2016) in the 3x3, half a per cent better and 6 % dearer. Their parameters have the same names and shapes, so weights of one load into the other
-and compute nonsense: the cards say which file fits which. The plain nets have no shortcuts. Parameter names are torchvision's.
+and compute the wrong thing: the cards say which file fits which. The plain nets have no shortcuts. Parameter names are torchvision's.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CARD = Card(
     cut_points=("relu", "layer1", "layer2", "layer3", "layer4", "avgpool"),
     groups=(("conv1", "bn1", "layer1"), ("layer2",), ("layer3",), ("layer4",), ("fc",)),
     paper_names=paper_names(BLOCKS[18]),
-    deviations="None from 97 pixels on. From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1. "
+    deviations="None from 65 pixels on. From 33 to 64 pixels the stem does not pool, up to 32 it is a 3x3 convolution of stride 1. "
     "The recipe's crops (scale 256-480, crop 224, colour) are left to the data; "
     "the paper divides the rate when the error stands still, here at fixed shares of 120 epochs.",
     weights="torchvision's resnet18-*.pth (BSD-3-Clause; trained on ImageNet, whose pictures are for research)",
@@ -77,7 +77,7 @@ def _v15(card: Card) -> Card:
 def _v1(card: Card, depth: int) -> Card:
     files = (
         f"Files of the paper's own form, stride in the first 1x1, under torchvision's names (such as resnet{depth}_v1.safetensors, converted from "
-        f"Caffe's or Keras's). torchvision's resnet{depth}-*.pth load too but belong to resnet{depth}: here they compute nonsense"
+        f"Caffe's or Keras's). torchvision's resnet{depth}-*.pth load too but belong to resnet{depth} and compute the wrong thing here"
     )
     return replace(card, weights=files)
 
