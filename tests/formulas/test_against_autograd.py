@@ -331,7 +331,7 @@ def test_three_passes_equal_autograd_and_the_terms_add_up(name, data):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("name", formulas.names())
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_three_passes_equal_autograd_over_many_shapes(name, data):
     check(name, data)
