@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from striate import probe
+from striate.core.errors import ArgumentError
 
 
 class Tangle(nn.Module):
@@ -110,3 +112,82 @@ def test_fake_tensors_and_frozen_parameters():
     recording = probe.record(model, torch.randn(2, 2, 4, 4), loss=torch.sum)
     assert set(recording["head"].parameter_gradients) == {"weight", "bias"}
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_blocks_own_layers_and_networks_of_the_zoo_agree_with_autograd():
+    """A residual network with blocks, strides and batch norm: every parameter's share adds up to its gradient."""
+    from striate import zoo
+
+    torch.manual_seed(0)
+    model = zoo.build("resnet20", classes=3, input=(3, 16, 16)).double()
+    x, y = torch.randn(3, 3, 16, 16, dtype=torch.float64), torch.tensor([0, 2, 1])
+    recording = probe.record(model, x, loss=lambda logits: F.cross_entropy(logits, y))
+    F.cross_entropy(model(x), y).backward()
+    for name, parameter in model.named_parameters():
+        layer, _, short = name.rpartition(".")
+        torch.testing.assert_close(recording[layer].parameter_gradients[short], parameter.grad, rtol=1e-9, atol=1e-12)
+    assert {call.address for call in recording.blocks} >= {"layer1", "layer3.2"}
+    torch.testing.assert_close(recording["layer1"].input_messages[0], recording["layer1.0"].input_messages[0])
+
+
+def test_a_users_own_leaf_shows_its_functions_inside():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.gain = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return torch.relu_(F.linear(x, self.weight)) * self.gain
+
+    x = torch.randn(4, 2)
+    call = probe.record(nn.Sequential(Own()), x, loss=torch.sum)["0"]
+    assert [each.address for each in call.inside] == ["0/linear#1", "0/relu#1", "0/mul#1"]
+    linear, relu, mul = call.inside
+    torch.testing.assert_close(linear.parameter_gradients["0.weight"], linear.message.T @ x)
+    torch.testing.assert_close(call.parameter_gradients["weight"], linear.parameter_gradients["0.weight"])
+    torch.testing.assert_close(mul.parameter_gradients["0.gain"], relu.output.sum())
+    assert [each.address for each in probe.record(Own(), x)] == ["/linear#1", "/relu#1", "/mul#1"]
+
+
+def test_token_models_and_several_outputs():
+    class Text(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.lstm, self.fc = nn.Embedding(7, 4), nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, tokens):
+            steps, _ = self.lstm(self.embed(tokens))
+            return self.fc(steps[:, -1])
+
+    model, tokens = Text(), torch.tensor([[1, 2, 3], [3, 3, 0]])
+    recording = probe.record(model, tokens, loss=torch.sum)
+    assert [call.address for call in recording] == ["embed", "lstm", "/getitem#1", "fc"]
+    model(tokens).sum().backward()
+    for name, parameter in model.named_parameters():
+        layer, _, short = name.rpartition(".")
+        torch.testing.assert_close(recording[layer].parameter_gradients[short], parameter.grad)
+    assert recording["embed"].input_messages == (None,)
+    assert len(recording["lstm"].message) == 3
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"), [(lambda o: o, "a tensor of shape"), (lambda _: 1.0, "returned float"), (lambda _: torch.ones(()), "depends neither")]
+)
+def test_losses_that_are_refused(loss, said):
+    with pytest.raises(ArgumentError, match=said):
+        probe.record(nn.Linear(2, 2), torch.ones(1, 2), loss=loss)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_scripted_parts_are_counted_not_passed_over():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
+    model, x = nn.Sequential(scripted, nn.Linear(3, 2)), torch.randn(2, 3)
+    recording = probe.record(model, x, loss=torch.sum)
+    assert [call.address for call in recording] == ["1"]
+    assert "1 scripted modules could not be watched" in recording.notes[0]
+    with probe.guided(model) as active:  # the rules reach inside all the same
+        got = probe.gradients(model, x, at="input", of=torch.sum).gradients["input"]
+    first = getattr(scripted, "0")
+    back = (torch.ones(2, 2) @ model[1].weight).clamp(min=0) * (first(x) > 0)
+    torch.testing.assert_close(got, back @ first.weight)
+    assert active.relus == 1

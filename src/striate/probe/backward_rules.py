@@ -19,6 +19,7 @@ from striate.core.errors import ArgumentError, unknown_name
 from striate.probe.keeping import Mode, operator
 from striate.probe.untouched import traceless
 from striate.probe.unwrapping import original
+from striate.probe.watching import scripted
 
 ReluRule = Literal["gradient", "guided", "deconvnet"]
 PoolRule = Literal["gradient", "switches"]
@@ -81,6 +82,8 @@ def rules(model: nn.Module, *, relu: ReluRule = "gradient", pool: PoolRule = "gr
     _, notes = original(model)
     with traceless(model) as inner, ExitStack() as stack:
         active = Rules(inner, relu, pool, notes)
+        if scripted(inner):  # its executor's own derivative of ReLU would pass by torch's operators
+            stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined]
         stack.enter_context(_Clamps() if relu != "gradient" else ExitStack())
         stack.enter_context(active)
         yield active

@@ -39,6 +39,8 @@ class Keeper(Mode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.inside = False
+        """Whether an operator is being run from here: what a scripted module or a backward pass calls, no call of the model's."""
         self._holders: dict[int, list[Kept]] = {}
 
     def keep(self, value: Any) -> Any:
@@ -61,7 +63,11 @@ class Keeper(Mode):
         for name in names:
             if name in kwargs:
                 self._protect(kwargs[name])
-        return func(*args, **kwargs)
+        before, self.inside = self.inside, True
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.inside = before
 
     def _protect(self, target: Any) -> None:
         for tensor in target if isinstance(target, (tuple, list)) else (target,):

@@ -16,7 +16,7 @@ from striate.probe.calls import Call, Recording, tensors
 from striate.probe.keeping import released
 from striate.probe.untouched import traceless
 from striate.probe.unwrapping import original
-from striate.probe.watching import Draft, Edge, Share, Watch
+from striate.probe.watching import Draft, Edge, Share, Watch, scripted
 
 
 def record(model: nn.Module, *inputs: Any, loss: Callable[[Any], Tensor] | None = None) -> Recording:
@@ -29,6 +29,8 @@ def record(model: nn.Module, *inputs: Any, loss: Callable[[Any], Tensor] | None 
     Raises `ArgumentError` when the model is no nn.Module, or the loss is no single number that depends on the input or a parameter.
     """
     inner, notes = original(model)
+    if closed := scripted(inner):
+        notes += (f"{len(closed)} scripted modules could not be watched: their calls and parameter gradients are missing",)
     with traceless(inner), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(loss is not None))

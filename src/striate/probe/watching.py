@@ -188,7 +188,7 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        name = None if self._busy else operation(func)
+        name = None if self._busy or self.keeper.inside else operation(func)
         frame = self._frames[-1]
         if name is None or (self.live is not None and len(self._frames) == 1):  # bookkeeping, or the objective after the model
             return func(*args, **kwargs)
@@ -297,12 +297,18 @@ def is_ours(module: nn.Module) -> bool:
 
 def is_leaf(module: nn.Module, *, root: bool = False) -> bool:
     """Tell whether a module is one box: it has no children, or is one of striate's layers. A root of the user's own is never one."""
-    if isinstance(module, torch.jit.ScriptModule) or type(module).__module__.startswith("striate.layers."):
+    if type(module).__module__.startswith("striate.layers."):
         return True
     return next(module.children(), None) is None and (is_ours(module) or not root)
 
 
+def scripted(model: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the outermost scripted or traced modules: torch lets no hook on them, so what they do is not seen."""
+    found = [module for module in model.modules() if isinstance(module, torch.jit.ScriptModule)]
+    inner = {id(part) for module in found for part in list(module.modules())[1:]}
+    return tuple(module for module in found if id(module) not in inner)
+
+
 def _hookable(model: nn.Module) -> Iterator[nn.Module]:
-    """Every module that Python calls: all but the inner parts of scripted modules."""
-    inner = {id(part) for module in model.modules() if isinstance(module, torch.jit.ScriptModule) for part in list(module.modules())[1:]}
-    return (module for module in model.modules() if id(module) not in inner)
+    closed = {id(part) for module in scripted(model) for part in module.modules()}
+    return (module for module in model.modules() if id(module) not in closed)
