@@ -2,7 +2,7 @@
 
     from oracles import agree, timm, torchvision
 
-    agree(zoo.build("resnet18", classes=10, input=(3, 96, 96)), torchvision("resnet18", num_classes=10), (3, 96, 96))
+    agree(zoo.build("resnet18", classes=10, input=(3, 112, 112)), torchvision("resnet18", num_classes=10), (3, 112, 112))
 
 Where the libraries are not installed such a test is skipped with a reason; `.ci/run` installs them (extra `oracles`) and sets STRIATE_ORACLES=must,
 and then their absence is a failure.

@@ -57,10 +57,10 @@ def test_mistakes_are_named(arguments, error, text):
 def test_large_and_small_pictures_get_their_stems():
     for side, kernel, stride, pooled, last in (
         (28, 3, 1, False, 4),
-        (32, 3, 1, False, 4),
-        (33, 7, 2, False, 3),
-        (64, 7, 2, False, 4),
-        (65, 7, 2, True, 3),
+        (48, 3, 1, False, 6),
+        (49, 7, 2, False, 4),
+        (96, 7, 2, False, 6),
+        (97, 7, 2, True, 4),
     ):
         model = zoo.build("resnet18", classes=2, input=(3, side, side + 9)).eval()
         assert (model.conv1.kernel_size, model.conv1.stride, hasattr(model, "maxpool")) == ((kernel, kernel), (stride, stride), pooled), side

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_agreement_and_disagreement_are_told_apart():
-    shape = (3, 96, 96)
+    shape = (3, 112, 112)
     agree(zoo.build("resnet18", classes=10, input=shape), torchvision("resnet18", num_classes=10), shape)
     other = torchvision("resnet18", num_classes=10)
     other.layer3[1].relu.forward = lambda x: x

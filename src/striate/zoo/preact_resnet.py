@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from striate.core.contracts import Card
 from striate.layers import Add
-from striate.zoo.boxes import Network, conv, he_normal
+from striate.zoo.boxes import Network, Stem, conv, he_normal
 from striate.zoo.papers import PREACT_CIFAR, RESNET_IMAGENET
 from striate.zoo.registry import Shape, architecture
 from striate.zoo.residual import Block, classifier, drop_path, paper_names, stages, stem_boxes
@@ -56,7 +56,7 @@ IMAGENET = replace(
     cut_points=("conv1", "layer1", "layer2", "layer3", "layer4", "relu", "avgpool"),
     groups=(("conv1", "layer1"), ("layer2",), ("layer3",), ("layer4", "bn"), ("fc",)),
     deviations="The stride is in the 3x3, and batch norm and ReLU follow the stem once. "
-    "From 33 to 64 pixels the stem does not pool, up to 32 it is a 3x3 convolution of stride 1.",
+    "From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1.",
     weights="none under these names; timm's resnetv2_50.a1h_in1k and resnetv2_101.a1h_in1k (Apache-2.0) are the same nets under other names",
     error="none in the paper",
 )
@@ -115,7 +115,7 @@ def _cifar(blocks: int, classes: int, shape: Shape, survival: float) -> nn.Modul
     return preactivated(stem, partial(PreBottleneck, early=True), 16, CIFAR_WIDTHS, [blocks] * 3, classes, survival)
 
 
-def _imagenet(depth: int, classes: int, shape: Shape, stem: Literal["auto", "imagenet", "medium", "small"], survival: float) -> nn.Module:
+def _imagenet(depth: int, classes: int, shape: Shape, stem: Stem, survival: float) -> nn.Module:
     return preactivated(stem_boxes(shape, stem, active=False), PreBottleneck, 64, IMAGENET_WIDTHS, BLOCKS[depth], classes, survival)
 
 

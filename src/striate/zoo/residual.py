@@ -3,14 +3,13 @@
 A family's file holds its paper's table and hands a block to `imagenet` or `cifar`; here stands what the blocks have in common.
 
 Stem. The ImageNet stem shrinks a picture four times before the first stage. For small inputs that leaves the last stage nothing to see, and a
-stem that never shrinks makes 64 pixels dearer than 224. So the stem is the one with the largest stride that leaves the last stage 3x3 places:
+stem that never shrinks makes 64 pixels dearer than 224. So the stem is the one with the largest stride that leaves the last stage 4x4 places
+(`stem_for` in boxes.py); no small input then costs as much as 224 pixels do:
 
     input, short side    stem                                            last stage
-    from 65              7x7, stride 2, then 3x3 max pool, stride 2      1/32: 224 -> 7x7
-    33 to 64             7x7, stride 2 (published weights still fit)     1/16:  64 -> 4x4
-    up to 32             3x3, stride 1                                   1/8:   32 -> 4x4
-
-Every input below 224 then costs less than 224 does. `stem` chooses by hand.
+    from 97              7x7, stride 2, then 3x3 max pool, stride 2      1/32: 224 -> 7x7
+    49 to 96             7x7, stride 2 (published weights still fit)     1/16:  64 -> 4x4
+    up to 48             3x3, stride 1                                   1/8:   32 -> 4x4
 
 Stochastic depth (Huang, Sun, Liu, Sedra, Weinberger: Deep networks with stochastic depth, 2016). Block l of L is kept in training with
 probability 1 - (l / L)(1 - survival); `survival` is the last block's, 0.5 in the paper, 1 switches it off. A kept branch is divided by its
@@ -27,10 +26,9 @@ from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError
 from striate.layers import Add, DropPath, PadShortcut
-from striate.zoo.boxes import Network, conv, he_normal
+from striate.zoo.boxes import Network, Stem, conv, he_normal, stem_for
 from striate.zoo.registry import Shape
 
-Stem = Literal["auto", "imagenet", "medium", "small"]
 Shortcut = Literal["A", "B"]
 
 
@@ -149,14 +147,6 @@ def stages(block: Block, channels: int, widths: Sequence[int], blocks: Sequence[
         made[f"layer{number}"] = nn.Sequential(first, *(block(width, width, 1, chance) for chance in chances[1:]))
         channels = width
     return made
-
-
-def stem_for(shape: Shape, stem: Stem) -> Stem:
-    """Return the stem that an input of this shape gets; see the table above."""
-    if stem != "auto":
-        return stem
-    side = min(shape[1:])
-    return "imagenet" if side > 64 else "medium" if side > 32 else "small"
 
 
 def stem_boxes(shape: Shape, stem: Stem, *, active: bool = True) -> dict[str, nn.Module]:

@@ -55,7 +55,7 @@ CARD = Card(
     cut_points=("relu", "layer1", "layer2", "layer3", "layer4", "avgpool"),
     groups=(("conv1", "bn1", "layer1"), ("layer2",), ("layer3",), ("layer4",), ("fc",)),
     paper_names=paper_names(BLOCKS[18]),
-    deviations="None from 65 pixels on. From 33 to 64 pixels the stem does not pool, up to 32 it is a 3x3 convolution of stride 1. "
+    deviations="None from 97 pixels on. From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1. "
     "The recipe's crops (scale 256-480, crop 224, colour) are left to the data; "
     "the paper divides the rate when the error stands still, here at fixed shares of 120 epochs.",
     weights="torchvision's resnet18-*.pth (BSD-3-Clause; trained on ImageNet, whose pictures are for research)",

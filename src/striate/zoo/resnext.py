@@ -36,7 +36,7 @@ CARD = replace(
     parameters=25_028_904,
     recipe=RESNEXT_IMAGENET,
     paper_names=paper_names(BLOCKS[50]),
-    deviations="None from 65 pixels on. From 33 to 64 pixels the stem does not pool, up to 32 it is a 3x3 convolution of stride 1.",
+    deviations="None from 97 pixels on. From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1.",
     weights="torchvision's resnext50_32x4d-*.pth (BSD-3-Clause; trained on ImageNet, whose pictures are for research)",
     error="ImageNet validation, top 1: 22.2 %",
 )

@@ -59,7 +59,7 @@ IMAGENET = replace(
     cut_points=RESNET.cut_points,
     groups=RESNET.groups,
     paper_names=paper_names(BLOCKS[50]),
-    deviations="Stride in the 3x3, as in torchvision. From 33 to 64 pixels the stem does not pool, up to 32 it is a 3x3 convolution of stride 1.",
+    deviations="Stride in the 3x3, as in torchvision. From 49 to 96 pixels the stem does not pool, up to 48 it is a 3x3 convolution of stride 1.",
     weights="torchvision's wide_resnet50_2-*.pth (BSD-3-Clause; trained on ImageNet, whose pictures are for research)",
     error="ImageNet validation, top 1: 21.9 %",
 )
