@@ -21,18 +21,19 @@ LARGEST = 4096
 def advice_of(boxes: Sequence[Box], slid: Mapping[str, Sliding], paths: Mapping[str, Axes]) -> tuple[str, ...]:
     """Return sentences of advice; none where nothing is to be said."""
     windows = {box.address: (box, slid[box.address]) for box in boxes if box.address in slid}
-    found = [_halving(boxes[0], paths), _same_padding(windows.values()), _filters(windows.values())]
+    classes = boxes[-1].output_shape[1:2]
+    found = [_halving(boxes[0], paths), _same_padding(windows.values()), _filters(windows.values(), classes)]
     return tuple(sentence for sentence in found if sentence)
 
 
 def halves_cleanly(size: int, path: Sequence[Window]) -> bool:
-    """Tell whether no window with a stride loses a pixel on the way, and each divides its input evenly or fits exactly."""
+    """Tell whether every window with a stride on the way divides its input evenly (where it is padded) or fits it exactly (where it is not)."""
     for window in path:
         if size + window.before + window.after < window.extent:
             return False
-        if window.stride > 1 and not window.ceil:
-            found = fit(size, window)
-            if found.lost or not (found.exact or size % window.stride == 0):
+        if window.stride > 1:
+            padded = window.before or window.after or window.ceil or window.stride > window.extent
+            if size % window.stride if padded else not fit(size, window).exact:
                 return False
         size = window.places(size)
     return True
@@ -41,23 +42,23 @@ def halves_cleanly(size: int, path: Sequence[Window]) -> bool:
 def _halving(given: Box, paths: Mapping[str, Axes]) -> str:
     """Say how the input's size goes down, or which sizes near it go down cleanly."""
     space = given.output_shape[2:]
-    strided = [tuple(axis.path for axis in axes) for axes in paths.values() if any(w.stride > 1 for axis in axes for w in axis.path)]
-    if len(space) < 1 or not strided:
+    strided = [tuple(axis.path or () for axis in axes) for axes in paths.values() if any(w.stride > 1 for axis in axes for w in axis.path or ())]
+    if not space or not strided:
         return ""
     unclean = [axis for axis, size in enumerate(space) if not all(halves_cleanly(size, path[axis]) for path in strided)]
     if not unclean:
         longest = max(strided, key=lambda path: (math.prod(w.stride for w in path[0]), len(path[0])))
-        sizes = [space[0]]
+        size, sizes = space[0], [space[0]]
         for window in longest[0]:
-            size = window.places(sizes[-1])
+            size = window.places(size)
             sizes += [size] if window.stride > 1 else []
-        return f"{spell(space)} goes down without a rest: {', '.join(map(str, sizes))}" if len(set(space)) == 1 and len(sizes) > 1 else ""
+        return f"{spell(space)} divides cleanly at every stride: {', '.join(map(str, sizes))}" if len(set(space)) == 1 and len(sizes) > 1 else ""
     told = []
     for axis in unclean:
         near = _near(space[axis], [path[axis] for path in strided])
         if near:
-            told.append(f"{space[axis]} does not go down without a rest; {' and '.join(map(str, near))} do" + ("es" if len(near) == 1 else ""))
-    name = "input sides: " if len(space) > 1 else "input length: "
+            told.append(f"{space[axis]} does not divide cleanly at every stride, {' and '.join(map(str, near))} do{'es' if len(near) == 1 else ''}")
+    name = "the sides of the input: " if len(space) > 1 else "the length of the input: "
     return name + "; ".join(dict.fromkeys(told)) if told else ""
 
 
@@ -93,16 +94,16 @@ def _same_padding(found: Iterable[tuple[Box, Sliding]]) -> str:
     return "unpadded convolutions shrink the map: " + "; ".join(f"{_named(boxes)}: {way}" for way, boxes in shrinking.items())
 
 
-def _filters(found: Iterable[tuple[Box, Sliding]]) -> str:
-    """Name the convolutions whose number of filters is no multiple of 16, with the next one that is."""
+def _filters(found: Iterable[tuple[Box, Sliding]], classes: tuple[int, ...]) -> str:
+    """Name the convolutions whose number of filters is no multiple of 16, with the next one that is; those with a filter a class are left alone."""
     odd: list[tuple[str, int]] = []
     for box, slid in found:
         filters = box.output_shape[1] if len(box.output_shape) > 1 else 0
-        if slid.kind in ("convolution", "transposed") and filters % HARDWARE and math.prod(box.output_shape[2:]) > 1:
+        if slid.kind in ("convolution", "transposed") and filters % HARDWARE and (filters,) != classes and math.prod(box.output_shape[2:]) > 1:
             odd.append((box.address, filters))
     if not odd:
         return ""
-    told = _named([f"{name} has {count} ({-(-count // HARDWARE) * HARDWARE} would cost little more time)" for name, count in odd])
+    told = _named([f"{name} has {count}, the next is {-(-count // HARDWARE) * HARDWARE}" for name, count in odd])
     return f"filter counts in multiples of {HARDWARE} use the hardware best: {told}"
 
 

@@ -96,7 +96,7 @@ class Fit:
             return f"{name} fits {how}: {self.places} places"
         room = self.size + w.before + w.after - w.extent
         share = f"({self.size}{_signed(w.before + w.after)} − {w.extent})/{w.stride} + 1 = {room / w.stride + 1:.4g}"
-        return f"{name} does not fit {how}: {share}, so {_count(self.places, 'place')}; {self.told_loss()}. {self.told_ways()}"
+        return f"{name} does not fit {how}: {share}, so {counted(self.places, 'place')}; {self.told_loss()}. {self.told_ways()}"
 
     def told_loss(self) -> str:
         """Say what is never seen."""
@@ -194,7 +194,8 @@ def _positive(name: str, value: T) -> T:
     return value
 
 
-def _count(number: int, word: str) -> str:
+def counted(number: int, word: str) -> str:
+    """Spell a count with its noun: `1 filter`, `1,024 units`."""
     return f"{number:,} {word}{'s' * (number != 1)}"
 
 

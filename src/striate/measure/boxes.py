@@ -16,7 +16,7 @@ from striate.measure.arithmetic import Fit, spell
 class ReceptiveField:
     """What one unit sees of the input, along its spatial axes.
 
-    `size` in pixels; `stride` from one unit to the next, less than 1 after upsampling, 0 where there is one unit only; `offset` where the first unit's
+    `size` in pixels; `stride` from one unit to the next, less than 1 after upsampling, 0 where there is but one; `offset` where the first unit's
     field begins, negative in the padding. Fields may reach past the picture. What normalisation layers see to take their statistics is not counted.
     """
 

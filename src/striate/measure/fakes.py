@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.core.errors import ArgumentError
+from striate.core.errors import ArgumentError, StriateError
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -21,7 +21,7 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 class Weightless:
     """A network without values, in eval mode.
 
-    Its buffers are listed here and are plain attributes of its modules, so that nobody who saves and restores buffers reads values that are not there.
+    Its buffers are listed here and are plain attributes of its modules: nobody who saves and restores buffers reads values that are not there.
     """
 
     model: nn.Module
@@ -36,17 +36,17 @@ def weightless(model: nn.Module | Callable[[], nn.Module]) -> Weightless:
     A function is called to build one, there; then no weight is ever allocated. Plain functions hooked to the model stay behind: they might keep
     what they see. Raises `ArgumentError` for anything else.
     """
+    said: tuple[str, ...] = ()
     if not isinstance(model, nn.Module):
         built: Any = None
         if callable(model):
-            with torch.device("meta"):
-                built = model()
+            built, said = _built(model)
         if not isinstance(built, nn.Module):
             came = f"a function that returned {type(built).__name__}" if callable(model) else type(model).__name__
             raise ArgumentError(f"model: got {came}, expected an nn.Module, or a function that builds one")
         model = built
     memo = {id(tensor): _empty(tensor) for tensor in _tensors(model)}
-    notes: list[str] = []
+    notes = list(said)
     try:
         twin = copy.deepcopy(model, dict(memo))
     except Exception:  # noqa: BLE001 - whatever an attribute raises when it is copied, it is then shared instead
@@ -64,6 +64,22 @@ def without_values() -> Iterator[None]:
     """Make new tensors inside without values, wherever the model's own code makes them."""
     with torch.device("meta"):
         yield
+
+
+def _built(factory: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
+    """Call a factory without values; one that needs them (to read a number back, say) is called as usual, and that is noted."""
+    try:
+        with torch.device("meta"):
+            return factory(), ()
+    except StriateError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a factory does with values; its own mistakes show again below
+        built = factory()
+        return built, (f"the network needed its values to be built ({_first_line(error)}), so its weights were allocated",)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _detached_buffers(model: nn.Module) -> Iterator[Tensor]:

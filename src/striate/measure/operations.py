@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from striate.core.errors import ArgumentError
-from striate.measure.arithmetic import Fit, Pads, Sides, Window, fit, sides, spell, window
+from striate.measure.arithmetic import Fit, Pads, Sides, Window, counted, fit, sides, spell, window
 from striate.measure.receptive_field import Field
 
 Fields = tuple[Field, ...]
@@ -37,6 +37,8 @@ class Figures:
     misfits: tuple[Fit, ...] = ()
     steps: tuple[tuple[str, str], ...] = ()
     parts: tuple[Figures, ...] = field(default=(), repr=False)
+    title: str = ""
+    """As it was written in a chain; else the operation."""
 
     @property
     def bytes(self) -> int:
@@ -51,7 +53,7 @@ class Figures:
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         told: dict[str, object] = {
-            "operation": self.operation,
+            "operation": self.title or self.operation,
             "input": list(self.input),
             "output": list(self.shape),
             "parameters": self.parameters,
@@ -96,7 +98,7 @@ def convolution(
     each = "·".join([*(str(w.kernel) for w in windows), str(channels // groups)])
     steps = {
         **_size_steps(space, windows, out),
-        "parameters": f"{filters} filters of ({each}{' + 1 bias' if bias else ''}) = {weights + filters * bias:,}",
+        "parameters": f"{counted(filters, 'filter')} of ({each}{' + 1 bias' if bias else ''}) = {weights + filters * bias:,}",
         "multiply-adds": f"{'·'.join(map(str, out))}·{filters} outputs of {each} each = {weights * places:,}",
     }
     return _figures("convolution", input, (*out, filters), weights + filters * bias, weights * places, fields, windows, steps)
@@ -156,7 +158,7 @@ def locally_connected(
     steps = {
         **_size_steps(space, windows, out),
         "parameters": f"{'·'.join(map(str, (*out, filters)))} units of ({each}{' + 1 bias' if bias else ''}) = {units * (values + bias):,}",
-        "multiply-adds": f"{units:,} units of {each} each = {units * values:,}",
+        "multiply-adds": f"{counted(units, 'unit')} of {each} each = {units * values:,}",
         "shared instead": f"a convolution has {filters * (values + bias):,} parameters for the same output",
     }
     return _figures("locally connected", input, (*out, filters), units * (values + bias), units * values, fields, windows, steps)

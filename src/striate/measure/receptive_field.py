@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 from striate.measure.arithmetic import Window
 
@@ -36,10 +37,9 @@ class Field:
         )
 
     def through_transposed(self, window: Window) -> Field:
-        """Return the field of a transposed convolution's outputs: each sees at most ⌈extent / stride⌉ inputs, and they lie 1/stride apart."""
-        inputs = -(-window.extent // window.stride)
-        first = -((window.extent - 1 - window.before) // window.stride)
-        return Field(self.size + int((inputs - 1) * self.stride), self.stride / window.stride, self.start + first * self.stride)
+        """Return the field of a transposed convolution's outputs, 1/stride apart; each sees this at most, by its phase one input less."""
+        step = self.stride / window.stride
+        return Field(self.size + ceil((window.extent - 1) * step), step, self.start - (window.extent - 1 - window.before) * step)
 
     def resized(self, factor: Fraction, *, mixed: bool = False) -> Field:
         """Return the field after resizing by `factor`; `mixed` (bilinear and finer) sees one neighbour more."""

@@ -20,14 +20,19 @@ class Axis:
     """One axis of the network's input as a tensor deep inside still has it.
 
     `place` is the tensor's dimension along which its `units` lie, None when there is nothing left of it but whole fields; `merged` when other
-    axes lie along the same dimension (after a flatten). `path` are the windows that led here, along the first input of every join.
+    axes lie along the same dimension (after a flatten). `path` are the windows that led here, along the first input of every join; None behind an
+    adaptive pool, whose windows depend on the size.
     """
 
     field: Field
     place: int | None
     units: int
     merged: bool = False
-    path: tuple[Window, ...] = ()
+    path: tuple[Window, ...] | None = ()
+
+    def then(self, window: Window) -> tuple[Window, ...] | None:
+        """The path through one more window."""
+        return None if self.path is None else (*self.path, window)
 
     def whole(self) -> Axis:
         """What sees all units of this axis."""
@@ -58,9 +63,9 @@ def spread(call: Call, given: Sequence[Axes | None]) -> Axes | None:
     if rule is not None:
         first = given[0] if given and given[0] else known[0]
         return rule(call, first, output)
-    if call.inside or not _keeps_places(call, output):
+    if call.inside or (call.module is None and call.operation not in POINTWISE):
         return None
-    return _joined([axes for axes in given if axes], output)
+    return _joined(known, output)
 
 
 def _slid(call: Call, axes: Axes, output: Tensor) -> Axes | None:
@@ -80,13 +85,13 @@ def _slid(call: Call, axes: Axes, output: Tensor) -> Axes | None:
         if slid.uneven:
             kernel, step = slid.uneven[number]
             field = Field(axis.field.size + int((kernel - 1) * axis.field.stride), axis.field.stride * step, axis.field.start)
-            found.append(replace(axis, field=field, units=output.shape[axis.place]))
+            found.append(replace(axis, field=field, units=output.shape[axis.place], path=None))
             continue
         window = slid.windows[number]
         if slid.kind == "transposed":
-            field, path = axis.field.through_transposed(window), axis.path
+            field, path = axis.field.through_transposed(window), None
         else:
-            field, path = axis.field.through(window), (*axis.path, window)
+            field, path = axis.field.through(window), None if slid.adaptive else axis.then(window)
         found.append(replace(axis, field=field, units=output.shape[axis.place], path=path))
     return tuple(found)
 
@@ -188,7 +193,7 @@ def _padded(call: Call, axes: Axes, output: Tensor) -> Axes:
             continue
         before, after = int(pads[place]), int(pads[place + 1])
         field = replace(axis.field, start=axis.field.start - before * axis.field.stride)
-        found.append(replace(axis, field=field, units=output.shape[axis.place], path=(*axis.path, Window(1, 1, before, after))))
+        found.append(replace(axis, field=field, units=output.shape[axis.place], path=axis.then(Window(1, 1, before, after))))
     return tuple(found)
 
 
@@ -221,7 +226,7 @@ def _sliced(call: Call, axes: Axes, output: Tensor) -> Axes | None:
             continue
         field = Field(axis.field.size, axis.field.stride * step, axis.field.start + start * axis.field.stride)
         cut = Window(1, step, -start, stop - axis.units) if step > 1 or start or stop != axis.units else None
-        found.append(replace(axis, field=field, place=place, units=output.shape[place], path=(*axis.path, cut) if cut else axis.path))
+        found.append(replace(axis, field=field, place=place, units=output.shape[place], path=axis.then(cut) if cut else axis.path))
     return tuple(found)
 
 
@@ -230,7 +235,7 @@ def _thinned(call: Call, axes: Axes, output: Tensor) -> Axes:
     step = int(getattr(call.module, "stride", 1))
     window = Window(1, step)
     return tuple(
-        axis if axis.place is None else replace(axis, field=axis.field.through(window), units=output.shape[axis.place], path=(*axis.path, window))
+        axis if axis.place is None else replace(axis, field=axis.field.through(window), units=output.shape[axis.place], path=axis.then(window))
         for axis in axes
     )
 
@@ -268,10 +273,106 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward", "MultiheadAttention", "LSTM", "GRU", "RNN"), _attended),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "cumsum", "roll", "flip", "sort"), _attended),
 }
-UNFOLLOWED = frozenset(
-    ("matmul", "bmm", "mm", "einsum", "tensordot", "gather", "index_select", "take", "fold", "unfold", "chunk_cat", "topk", "argmax")
+POINTWISE = frozenset(
+    (
+        *(
+            "relu",
+            "relu6",
+            "leaky_relu",
+            "prelu",
+            "rrelu",
+            "elu",
+            "selu",
+            "celu",
+            "gelu",
+            "silu",
+            "mish",
+            "glu",
+            "hardtanh",
+            "hardswish",
+            "hardsigmoid",
+        ),
+        *(
+            "softplus",
+            "softsign",
+            "sigmoid",
+            "logsigmoid",
+            "tanh",
+            "tanhshrink",
+            "hardshrink",
+            "softshrink",
+            "threshold",
+            "exp",
+            "log",
+            "log1p",
+            "erf",
+        ),
+        *(
+            "sqrt",
+            "rsqrt",
+            "abs",
+            "neg",
+            "pow",
+            "square",
+            "reciprocal",
+            "sign",
+            "sin",
+            "cos",
+            "round",
+            "floor",
+            "ceil",
+            "clamp",
+            "clamp_min",
+            "clamp_max",
+        ),
+        *("clip", "nan_to_num", "add", "sub", "rsub", "mul", "div", "rdiv", "divide", "multiply", "subtract", "floor_divide", "remainder", "maximum"),
+        *("minimum", "where", "lerp", "addcmul", "addcdiv", "masked_fill", "fill", "zero", "copy", "dropout", "dropout1d", "dropout2d", "dropout3d"),
+        *(
+            "alpha_dropout",
+            "feature_dropout",
+            "feature_alpha_dropout",
+            "batch_norm",
+            "layer_norm",
+            "group_norm",
+            "instance_norm",
+            "rms_norm",
+            "normalize",
+        ),
+        *(
+            "local_response_norm",
+            "cat",
+            "concat",
+            "concatenate",
+            "chunk",
+            "split",
+            "embedding",
+            "channel_shuffle",
+            "contiguous",
+            "to",
+            "float",
+            "half",
+        ),
+        *(
+            "double",
+            "bfloat16",
+            "type_as",
+            "clone",
+            "detach",
+            "alias",
+            "expand",
+            "expand_as",
+            "broadcast_to",
+            "requires_grad",
+            "eq",
+            "ne",
+            "lt",
+            "le",
+            "gt",
+        ),
+        *("ge", "rpow", "positive", "numpy_T", "real", "cpu", "cuda"),
+    )
 )
-"""Functions whose output may have an input's shape and yet not its places."""
+"""Functions that work place by place (or along the channels); what is neither here nor among the rules cannot be followed."""
 
 
 def _rule(call: Call) -> Rule | None:
@@ -282,21 +383,25 @@ def _rule(call: Call) -> Rule | None:
     return RULES.get(call.operation)
 
 
-def _keeps_places(call: Call, output: Tensor) -> bool:
-    """Whether a call may be taken as working place by place: its output is as long along every axis as the inputs (or they are broadcast)."""
-    if call.operation in UNFOLLOWED:
-        return False
-    return any(tensor.ndim == output.ndim and tensor.shape[2:] == output.shape[2:] for tensor in call.inputs)
-
-
 def _joined(given: Sequence[Axes], output: Tensor) -> Axes | None:
-    """Join inputs axis by axis; one that sees all of an axis (a gate computed from the whole picture) makes the sum see all of it."""
+    """Join inputs axis by axis; one that sees all of an axis (a gate computed from the whole picture) makes the sum see all of it.
+
+    None where an axis of the output is not as long as that of the inputs, or the inputs have different axes.
+    """
     found = given[0]
     for other in given[1:]:
         if len(other) != len(found):
             return None
         found = tuple(_join_axis(a, b) for a, b in zip(found, other, strict=True))
-    return tuple(replace(axis, units=output.shape[axis.place]) if axis.place is not None and not axis.merged else axis for axis in found)
+    kept = []
+    for axis in found:
+        if axis.place is None:
+            kept.append(axis)
+        elif axis.place >= output.ndim or (axis.units > 1 and not axis.merged and output.shape[axis.place] != axis.units):
+            return None
+        else:
+            kept.append(replace(axis, place=None) if axis.units == 1 and output.shape[axis.place] > 1 else axis)
+    return tuple(kept)
 
 
 def _join_axis(a: Axis, b: Axis) -> Axis:

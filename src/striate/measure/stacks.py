@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from striate.core.errors import ArgumentError, unknown_name
@@ -76,7 +76,7 @@ def stack(chain: str | Sequence[Step], input: Sequence[int], *, padding: Pads = 
             found = _figures_of(step, shape, seen, padding)
         except ArgumentError as error:
             raise ArgumentError(f"{step.text} on {spell(shape)}: {error}") from None
-        parts.append(found)
+        parts.append(replace(found, title=step.text))
         shape, seen = found.shape, found.fields
     return _together("stack", tuple(input), shape, seen, parts)
 

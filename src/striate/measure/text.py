@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 from striate.measure.arithmetic import spell
@@ -18,12 +19,12 @@ Cell = Callable[[Box], str]
 def text_of(summary: Summary, *, depth: int | None = None, width: int | None = None) -> str:
     """Return the table, the totals, and what is worth saying."""
     deep, rows = _rows(summary, depth)
-    lines = [f"{summary.name} on {inputs_of(summary)}", "", *_table(summary, rows, width), "", *_facts(summary)]
+    lines = [f"{summary.name} on {inputs_of(summary)}", "", *_table(summary, rows, width), "", *_facts(summary, width)]
     if deep < summary.depth:
         lines += ["", f"{len(summary.boxes)} boxes are folded to {len(rows)} rows; depth {summary.depth} shows all of them"]
     paragraphs = [*(f"! {loss}" for loss in summary.losses), *_told_floors(summary), *summary.advice, *(f"note: {note}" for note in summary.notes)]
     if paragraphs:
-        lines += ["", *paragraphs]
+        lines += ["", *(line for paragraph in paragraphs for line in _wrapped(paragraph, width))]
     return "\n".join(lines)
 
 
@@ -128,10 +129,17 @@ def _amount(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _facts(summary: Summary) -> list[str]:
+def _facts(summary: Summary, width: int | None) -> list[str]:
     facts = totals_of(summary)
     longest = max(len(name) for name in facts)
-    return [f"{name.ljust(longest)}  {told}" for name, told in facts.items()]
+    return [line for name, told in facts.items() for line in _wrapped(f"{name.ljust(longest)}  {told}", width, longest + 2)]
+
+
+def _wrapped(line: str, width: int | None, indent: int = 2) -> list[str]:
+    """Break a line at words where the window is narrower; what follows is indented."""
+    if width is None or len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, max(width, indent + 20), subsequent_indent=" " * indent, break_long_words=False, drop_whitespace=True)
 
 
 def totals_of(summary: Summary) -> dict[str, str]:

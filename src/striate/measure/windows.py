@@ -25,6 +25,8 @@ class Sliding:
     kind: Kind
     windows: tuple[Window, ...]
     uneven: tuple[tuple[int, Fraction], ...] = ()
+    adaptive: bool = False
+    """Whether the windows follow from the input's size."""
 
 
 CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -119,7 +121,7 @@ def _adaptive(axes: int, wanted: Any, shape: tuple[int, ...]) -> Sliding:
     sizes = shape[-axes:]
     outputs = [size if out is None else int(out) for size, out in zip(sizes, _each(wanted, axes), strict=True)]
     if all(size % out == 0 for size, out in zip(sizes, outputs, strict=True)):
-        return Sliding("pool", tuple(Window(size // out, size // out) for size, out in zip(sizes, outputs, strict=True)))
+        return Sliding("pool", tuple(Window(size // out, size // out) for size, out in zip(sizes, outputs, strict=True)), adaptive=True)
     largest = [max(-(-(i + 1) * size // out) - i * size // out for i in range(out)) for size, out in zip(sizes, outputs, strict=True)]
     return Sliding("pool", (), tuple((kernel, Fraction(size, out)) for kernel, size, out in zip(largest, sizes, outputs, strict=True)))
 
