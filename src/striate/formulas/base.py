@@ -84,8 +84,9 @@ class Terms:
         spelled = " + ".join(map(str, self.terms)) or "0"
         if self.then:
             spelled = f"{self.then}({spelled})"
-        ending = f"   ({self.note})" if self.note else ""
-        return f"{self.name} = {spelled} = {short(self.value, 5)}{ending}"
+        value = short(self.value, 5)
+        made = "" if spelled.strip("()") == value else f"{spelled} = "
+        return f"{self.name} = {made}{value}" + (f"   ({self.note})" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; every factor keeps its full value."""

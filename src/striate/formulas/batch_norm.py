@@ -102,6 +102,13 @@ class BatchNorm(Formula):
             raise ArgumentError(f"x: got {x.shape}, one value a channel; training needs at least two, or their deviation is 0: take a larger batch")
         return np.asarray(x)
 
+    def _remarks(self, of: str, at: Index, *arrays: Numbers) -> tuple[str, str]:
+        if of != "y":
+            return "", ""
+        mean, variance = self.statistics(arrays[0]) if self.training else (np.asarray(arrays[1], float), np.asarray(arrays[2], float))
+        source = "the batch" if self.training else "training, running"
+        return f"μ = {spell(float(mean[at[1]]))}, var = {spell(float(variance[at[1]]))} of {source}; ε = {self.eps:g}", ""
+
     def _terms(
         self,
         of: str,

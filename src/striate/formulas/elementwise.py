@@ -22,14 +22,12 @@ class Elementwise(Formula):
     def message(self, delta: Numbers, x: Numbers) -> Array:
         """Return δ · f′(x)."""
         x = array("x", x)
-        found: Array = array("delta", delta, shape=x.shape) * self.derivative(x)
-        return found
+        return without_minus_zero(array("delta", delta, shape=x.shape) * self.derivative(x))
 
     def jacobian_vector(self, x: Numbers, v: Numbers) -> Array:
         """Return J·v, which is f′(x)·v: the Jacobian, with its size² entries all zero but the diagonal, is never formed."""
         x = array("x", x)
-        found: Array = self.derivative(x) * array("v", v, shape=x.shape)
-        return found
+        return without_minus_zero(self.derivative(x) * array("v", v, shape=x.shape))
 
     def shape(self, x: Numbers) -> Index:
         """Return the shape of y: that of x."""
@@ -62,8 +60,7 @@ class Gate(Elementwise):
 
     def value(self, x: Array) -> Array:
         """Return x·f′(x)."""
-        found: Array = x * self.derivative(x)
-        return found
+        return without_minus_zero(x * self.derivative(x))
 
     def spelled(self, x: float) -> tuple[str, str]:  # noqa: ARG002 - the numbers say it
         """Return nothing: x·0 and x·1 speak for themselves."""
@@ -73,3 +70,9 @@ class Gate(Elementwise):
         x = array("x", x)
         gate: Factor = number(self.derivative(np.asarray(x[at])), "f′(x)")
         yield Term((entry("x", x, at) if of == "y" else entry("delta", delta, at), gate))
+
+
+def without_minus_zero(values: Array) -> Array:
+    """Return the values with 0 for the −0 that a negative number times 0 gives; they are equal, but one of them looks odd in print."""
+    found: Array = values + 0.0
+    return found

@@ -73,6 +73,13 @@ class ResponseNorm(Formula):
                     front = number(-2 * self.weight * self.beta, "−2aβ")
                     yield Term((front, entry("x", x, at), entry("delta", delta, there), entry("x", x, there), other))
 
+    def _remarks(self, of: str, at: Index, *arrays: Numbers) -> tuple[str, str]:
+        if of != "y":
+            return "", ""
+        x, (n, c, *rest) = self._checked(arrays[0]), at
+        squares = " + ".join(f"{spell(float(x[n, j, *rest]))}²" for j in self.near(c, x.shape[1]))
+        return f"s = {spell(self.k)} + {spell(self.weight)}·({squares})", ""
+
     def _checked(self, x: Numbers) -> Array:
         if self.size < 1:
             raise ArgumentError(f"size: got {self.size}, expected a whole number of channels from 1 on")
