@@ -100,10 +100,10 @@ def _from_library(source: str, what: str, classes: int, shape: tuple[int, int, i
         return model
     model = _called(f"torchvision:{what}", lambda: library.models.get_model(what, weights=None, num_classes=classes, **options))
     if shape[0] != 3:
-        from striate.surgery import adapt_first_layer
+        from striate.surgery import adapt_first_layer, notes
 
-        model, told = adapt_first_layer(model, shape[0], how="average")
-        warnings.warn(f"torchvision:{what} takes 3 channels: {told}", stacklevel=4)
+        model = adapt_first_layer(model, shape[0])
+        warnings.warn(f"torchvision:{what} is made for 3 channels: {notes(model)[-1]}", stacklevel=4)
     return model
 
 

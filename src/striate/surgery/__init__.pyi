@@ -1,0 +1,11 @@
+from .convolutional import to_convolutional as to_convolutional
+from .cutting import cut as cut
+from .first_layer import adapt_first_layer as adapt_first_layer
+from .following import notes as notes
+from .fusion import fuse_batch_norm as fuse_batch_norm
+from .heads import replace_head as replace_head
+from .linear import to_linear as to_linear
+from .sliding import Agreement as Agreement
+from .sliding import compare_with_sliding as compare_with_sliding
+from .sliding import slide as slide
+from .sliding import total_stride as total_stride

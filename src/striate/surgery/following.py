@@ -1,0 +1,92 @@
+"""What the operations share: a copy to work on, the network's graph as torch.fx follows it, shapes along it, and notes of what was done."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from striate.core.errors import ArgumentError
+from striate.probe import original
+
+NOTES = "striate_surgery"
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a deep copy to work on (of the network itself, where it comes wrapped for compiling or data-parallel training)."""
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model: got {type(model).__name__}, expected an nn.Module")
+    inner, _ = original(model)
+    return copy.deepcopy(inner)
+
+
+def note(model: nn.Module, words: str) -> None:
+    """Write down what was done, for `notes`."""
+    object.__setattr__(model, NOTES, (*notes(model), words))
+
+
+def notes(model: nn.Module) -> tuple[str, ...]:
+    """Return in words what surgery did to this network, oldest first; empty for an untouched one."""
+    found = getattr(model, NOTES, ())
+    return found if isinstance(found, tuple) else ()
+
+
+class _Tracer(fx.Tracer):
+    """Follows a forward pass; torch's and striate's own layers are single steps."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return m.__module__.startswith(("striate.layers", "striate.surgery.marks")) or super().is_leaf_module(m, module_qualified_name)
+
+
+def followed(model: nn.Module, purpose: str) -> fx.Graph:
+    """Return the graph of a model's forward pass in the mode it is in. Raises `ArgumentError` where it cannot be followed without running it."""
+    try:
+        return _Tracer().trace(model)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ArgumentError(
+            f"model: the forward pass of {type(model).__name__} cannot be followed to {purpose} ({type(error).__name__}: {first}). "
+            f"It may branch on values or shapes; spell those parts as modules (nn.Sequential, nn.Flatten) or as a module of their own"
+        ) from error
+
+
+class Shapes(fx.Interpreter):
+    """Runs a graph on zeros, in evaluation mode and without gradients, and keeps the shape of every step's output."""
+
+    def __init__(self, model: nn.Module, graph: fx.Graph, input_shape: Sequence[int]) -> None:
+        super().__init__(fx.GraphModule(model, graph), garbage_collect_values=True)
+        self.found: dict[str, tuple[int, ...]] = {}
+        weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+        modes = {module: module.training for module in model.modules()}
+        try:
+            model.eval()
+            with torch.no_grad():
+                self.run(torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device))
+        except (RuntimeError, ValueError) as error:
+            raise ArgumentError(f"input: {tuple(input_shape)} does not go through {type(model).__name__}: {error}") from error
+        finally:
+            graph.owning_module = None
+            for module, mode in modes.items():
+                module.training = mode
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one step and note its shape."""
+        out = super().run_node(n)
+        if isinstance(out, Tensor):
+            self.found[n.name] = tuple(out.shape)
+        return out
+
+
+def module_of(model: nn.Module, node: Any) -> nn.Module | None:
+    """Return the module a step calls, or None where it calls a function."""
+    return model.get_submodule(str(node.target)) if isinstance(node, fx.Node) and node.op == "call_module" else None
+
+
+def replace_module(model: nn.Module, path: str, new: nn.Module) -> None:
+    """Put `new` where the module at `path` is, in the same mode."""
+    parent, _, name = path.rpartition(".")
+    new.train(model.get_submodule(path).training)
+    setattr(model.get_submodule(parent), name, new)
