@@ -116,7 +116,8 @@ def auxiliary_head(channels: int, classes: int, pool: nn.Module, unit: Unit) -> 
 
 def _googlenet(classes: int, shape: Shape, stem: Stem, *, paper: bool, auxiliary: bool) -> nn.Module:
     stem = stem_for(shape, stem)
-    fits("googlenet", shape, {"imagenet": 15, "medium": 7}.get(stem, 4), f"stem {stem}")
+    name, least = ("googlenet_2014", (31, 15, 8)) if paper else ("googlenet", (15, 7, 4))  # the paper's fourth pool is a window wider
+    fits(name, shape, dict(zip(("imagenet", "medium", "small"), least, strict=True))[stem], f"stem {stem}")
     cell: Unit = partial(unit, norm=not paper)
     module = partial(inception, unit=cell, kernel=5 if paper else 3)
     as_printed = paper and stem == "imagenet" and shape[1:] == (224, 224)
@@ -166,7 +167,7 @@ def googlenet(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "
     return _googlenet(classes, shape, stem, paper=False, auxiliary=auxiliary)
 
 
-@architecture("googlenet_2014", help="GoogLeNet as published: 5x5, biases", year=2014, parameters=13_378_280, smallest=4, card=HISTORIC)
+@architecture("googlenet_2014", help="GoogLeNet as published: 5x5, biases", year=2014, parameters=13_378_280, smallest=8, card=HISTORIC)
 def googlenet_2014(classes: int, shape: Shape, *, stem: Literal["auto", "imagenet", "medium", "small"] = "auto", auxiliary: bool = True) -> nn.Module:
     """Build GoogLeNet as the paper has it; `auxiliary` adds the two heads that run in training."""
     return _googlenet(classes, shape, stem, paper=True, auxiliary=auxiliary)

@@ -1,0 +1,73 @@
+"""What the zoo's contract suites share: which architectures the fast suite runs, quick inputs, networks on the meta device."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from striate import zoo
+from striate.core.contracts import Card
+from striate.zoo.registry import architectures
+
+NAMES = zoo.names()
+QUICK = ("lenet5", "lenet5_1998", "sprint28", "sprint32", "pattern", "nin_cifar", "squeezenet1_1", "resnet18", "resnet20")
+"""Run through the whole contract in the fast suite; the others in the slow one."""
+FAMILIES = ("alexnet_2012", "densenet_40_12", "dpn68", "fractalnet20", "googlenet", "inception_v3", "preact_resnet50", "vgg11_bn", "zfnet")
+"""One more of each family, where a test computes nothing."""
+ENDLESS = ("resnet1202", "preact_resnet1001")
+"""So many of the same blocks that even what computes nothing takes seconds."""
+
+
+def each(*quick: str) -> list[Any]:
+    """Return every architecture for a parametrised test; all but the named ones are slow."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+
+
+def small(name: str) -> tuple[int, int, int]:
+    """Return a quick input: 16 pixels where the network takes them."""
+    channels, height, width = zoo.card(name).input
+    if name == "lenet5_1998":
+        return (channels, 28, 28)
+    side = max(16, architectures.entry(name).facts["smallest"])
+    return (channels, min(height, side), min(width, side))
+
+
+def build(name: str, classes: Any = 7, shape: tuple[int, ...] | None = None, **options: Any) -> nn.Module:
+    """Build with seed 0, small unless told."""
+    torch.manual_seed(0)
+    return zoo.build(name, classes=classes, input=shape or small(name), options=options)
+
+
+@cache
+def published_form(name: str, **options: Any) -> tuple[Card, nn.Module]:
+    """Return the card and the network for the paper's input and classes on the meta device, in eval mode; built once, so leave it as it is."""
+    card = zoo.card(name)
+    with torch.device("meta"):
+        return card, zoo.build(name, classes=card.classes, input=card.input, options=options).eval()
+
+
+def pictures(shape: tuple[int, ...], count: int = 4) -> Tensor:
+    """Return random pictures, the same every time."""
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def leaves(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the boxes: modules without children, by path."""
+    return {name: module for name, module in model.named_modules() if not list(module.children())}
+
+
+def calibrated(model: nn.Module, x: Tensor) -> nn.Module:
+    """Set batch-norm statistics to those of `x`, so that a random net in eval mode gives sane numbers."""
+    norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    momenta = [m.momentum for m in norms]
+    for m in norms:
+        m.momentum = 1.0
+    with torch.no_grad():
+        model.train()(x)
+    for m, momentum in zip(norms, momenta, strict=True):
+        m.momentum = momentum
+    return model.eval()
