@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from striate.core.errors import ArgumentError, UnknownNameError
 from striate.formulas import (
@@ -48,10 +49,14 @@ CASES = [
         r"kernel: 3 at dilation 3 spans 7, more than the padded input of 5 \+ 0 \+ 0; take a kernel up to 2 or a padding from 1 on",
     ),
     (lambda: Conv2d(stride=0).forward(X, W), "stride: got 0, expected a whole number from 1 on, or 2 of them"),
+    (lambda: Conv2d(stride=1.5).forward(X, W), "stride: got 1.5, expected a whole number from 1 on, or 2 of them"),
+    (lambda: Conv2d(stride=(1, 1, 1)).forward(X, W), r"stride: got \(1, 1, 1\), expected a whole number from 1 on, or 2 of them"),
+    (lambda: Conv2d().forward(torch.ones(X.shape, requires_grad=True), W), r"x: got a Tensor that NumPy cannot read .*give x.detach\(\).cpu\(\)"),
     (lambda: Conv2d(padding=-1).forward(X, W), "padding: got -1, expected a whole number from 0 on"),
     (lambda: Conv2d(padding="same", stride=2).forward(X, W), "padding: 'same' keeps the size only at stride 1, got stride 2"),
     (lambda: Conv2d(padding="full").forward(X, W), "padding: got 'full', expected a whole number from 0 on, 'same' or 'valid'"),
     (lambda: Conv2d().message(np.ones((2, 4, 2, 3)), X, W), r"delta: got shape \(2, 4, 2, 3\), expected \(2, 4, 3, 3\)"),
+    (lambda: Conv2d().forward(X[:0], W), r"x: got shape \(0, 3, 5, 5\), an array without numbers"),
     (lambda: Conv2d().forward("cat", W), "x: got str that is no array of numbers"),
     (lambda: Conv2d().forward([[1, 2], [3]], W), "x: got list that is no array of numbers; give numbers, all rows equally long"),
     (lambda: Conv2d().terms("y", (0, 0, 3, 0), X, W), r"at: got \(0, 0, 3, 0\), expected a place in y, whose shape is \(2, 4, 3, 3\)"),

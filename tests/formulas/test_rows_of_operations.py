@@ -56,7 +56,6 @@ def test_o1_layers_collapse_without_activations():
     b1, b2 = RNG.normal(size=7), RNG.normal(size=3)
     twice = Linear().forward(Linear().forward(x, first, b1), second, b2)
     np.testing.assert_allclose(Linear().forward(x, second @ first, second @ b1 + b2), twice, rtol=1e-12)
-    assert np.linalg.matrix_rank(RNG.normal(size=(6, 2)) @ RNG.normal(size=(2, 6))) == 2, "a narrow layer in between limits the rank"
 
 
 def test_o2_locally_connected_counts():

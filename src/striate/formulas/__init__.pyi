@@ -23,16 +23,14 @@ from .dropout import Dropout as Dropout
 from .joins import Add as Add
 from .joins import Concat as Concat
 from .joins import Flatten as Flatten
+from .l2_penalty import L2Penalty as L2Penalty
 from .l2_pool import L2Pool1d as L2Pool1d
 from .l2_pool import L2Pool2d as L2Pool2d
 from .linear import Linear as Linear
 from .locally_connected import LocallyConnected1d as LocallyConnected1d
 from .locally_connected import LocallyConnected2d as LocallyConnected2d
 from .losses import CrossEntropy as CrossEntropy
-from .losses import L2Penalty as L2Penalty
-from .losses import MeanSquaredError as MeanSquaredError
 from .losses import MultiClassHinge as MultiClassHinge
-from .losses import SquaredError as SquaredError
 from .matrices import convolution_as_dense as convolution_as_dense
 from .matrices import convolution_matrix as convolution_matrix
 from .matrices import dense_as_convolution as dense_as_convolution
@@ -48,6 +46,8 @@ from .response_norm import PaperResponseNorm as PaperResponseNorm
 from .scale import Scale as Scale
 from .softmax import LogSoftmax as LogSoftmax
 from .softmax import Softmax as Softmax
+from .squared_error import MeanSquaredError as MeanSquaredError
+from .squared_error import SquaredError as SquaredError
 from .subsampling import Subsampling as Subsampling
 from .true_convolution import TrueConv1d as TrueConv1d
 from .true_convolution import TrueConv2d as TrueConv2d

@@ -198,6 +198,8 @@ def array(name: str, value: Numbers, *, rank: int | tuple[int, ...] | None = Non
         found = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ArgumentError(f"{name}: got {type(value).__name__} that is no array of numbers; give numbers, all rows equally long") from None
+    except RuntimeError as error:  # a tensor that NumPy cannot read
+        raise ArgumentError(f"{name}: got a {type(value).__name__} that NumPy cannot read ({error}); give {name}.detach().cpu()") from None
     ranks = (rank,) if isinstance(rank, int) else rank
     if ranks is not None and found.ndim not in ranks:
         wanted = " or ".join(f"{r} ({AXES.get(r, 'axes')})" for r in ranks)
@@ -205,6 +207,8 @@ def array(name: str, value: Numbers, *, rank: int | tuple[int, ...] | None = Non
         raise ArgumentError(f"{name}: got {found.ndim} axes {found.shape}, expected {wanted}{batchless}")
     if shape is not None and found.shape != shape:
         raise ArgumentError(f"{name}: got shape {found.shape}, expected {shape}")
+    if not found.size:
+        raise ArgumentError(f"{name}: got shape {found.shape}, an array without numbers; expected at least one")
     if not np.isfinite(found).all():
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
         raise ArgumentError(f"{name}: got {found[first]} at {first}, expected finite numbers")

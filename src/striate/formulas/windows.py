@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import numbers
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -132,10 +133,10 @@ class Bins:
 
 def each_axis(name: str, value: Any, axes: int, *, least: int) -> tuple[int, ...]:
     """Spread one number over all axes, or check that there is one an axis; raises `ArgumentError` for anything below `least`."""
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
-    if len(values) != axes or not all(isinstance(v, int) and v >= least for v in values):
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * axes
+    if len(values) != axes or not all(isinstance(v, numbers.Integral) and int(v) >= least for v in values):
         raise ArgumentError(f"{name}: got {value!r}, expected a whole number from {least} on, or {axes} of them")
-    return values
+    return tuple(int(v) for v in values)
 
 
 def grid(
