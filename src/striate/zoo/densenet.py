@@ -125,12 +125,16 @@ class DenseLayer(nn.Module):
 
     @contextmanager
     def _counted_already(self) -> Iterator[None]:
-        """Keep batch-norm statistics as they are while a pass is computed again."""
-        self.norm1.track_running_stats = False
+        """Keep batch-norm statistics as they are while a pass is computed again (with the same tensors saved, as the checkpoint demands)."""
+        momentum, counter = self.norm1.momentum, self.norm1.num_batches_tracked
+        seen = None if counter is None else counter.clone()
+        self.norm1.momentum = 0.0
         try:
             yield
         finally:
-            self.norm1.track_running_stats = True
+            self.norm1.momentum = momentum
+            if counter is not None and seen is not None:
+                counter.copy_(seen)
 
 
 class DenseBlock(nn.Module):
