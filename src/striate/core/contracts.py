@@ -210,7 +210,7 @@ LIBRARIES = ("timm", "torchvision")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """How a network was built, enough to build it again: the zoo's name, classes, input shape (C, H, W) and options."""
+    """How a network was built, enough to build it again: the zoo's name, classes, input shape (C, H, W) or (L,), and options."""
 
     name: str
     classes: int
@@ -244,8 +244,8 @@ class Card:
     year: int
     parameters: int
     """For the paper's own input and classes."""
-    input: tuple[int, int, int]
-    """The paper's input, C H W."""
+    input: tuple[int, ...]
+    """The paper's input: C H W, or (L,) for sentences of L words."""
     classes: int
     recipe: Recipe | None = None
     """The paper's training recipe."""

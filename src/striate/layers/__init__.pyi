@@ -8,6 +8,7 @@ from .l2_pool import L2Pool2d as L2Pool2d
 from .local_response_norm import LocalResponseNorm as LocalResponseNorm
 from .locally_connected import LocallyConnected2d as LocallyConnected2d
 from .locally_connected_1d import LocallyConnected1d as LocallyConnected1d
+from .max_norm_linear import MaxNormLinear as MaxNormLinear
 from .max_pool import MaxPool2d as MaxPool2d
 from .max_unpool import MaxUnpool2d as MaxUnpool2d
 from .maxout import Maxout as Maxout
@@ -18,4 +19,5 @@ from .scaled_tanh import ScaledTanh as ScaledTanh
 from .subsampling import Subsampling as Subsampling
 from .tied_conv_transpose import TiedConvTranspose2d as TiedConvTranspose2d
 from .tied_linear import TiedLinear as TiedLinear
+from .transpose import Transpose as Transpose
 from .whitening import WhitenedConv2d as WhitenedConv2d

@@ -9,3 +9,6 @@ from .weights import Loaded as Loaded
 from .weights import load_weights as load_weights
 from .weights import loaded_into as loaded_into
 from .weights import save_weights as save_weights
+from .word_vectors import LoadedVectors as LoadedVectors
+from .word_vectors import load_word_vectors as load_word_vectors
+from .word_vectors import read_word_vectors as read_word_vectors

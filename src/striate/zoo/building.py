@@ -31,7 +31,7 @@ def build(
 
     `name` may also be `timm:NAME`, `torchvision:NAME` or `package.module:factory`, whose options are passed on unchecked.
 
-    `classes` is a number or the class names; `input` is one sample's shape, C H W; `options` are the factory's own keywords
+    `classes` is a number or the class names; `input` is one sample's shape, C H W, or (L,) for a sentence; `options` are the factory's own keywords
     (`names` lists architectures, `striate models NAME` their options); with `partial`, tensors that the file lacks stay fresh.
     Raises `UnknownNameError` for an unknown name or option, `ArgumentError` for an input too small or an option out of range,
     `StorageError` for weights that do not fit. What was left fresh, such as a head for another number of classes, is told by a warning.
@@ -55,11 +55,12 @@ def build(
 
 
 def _spec(name: str, classes: int | Sequence[str], given_input: Sequence[int], options: Mapping[str, Any]) -> ModelSpec:
-    entry = architectures.entry(name)
+    entry, rank = architectures.entry(name), len(card(name).input)
     allowed = Signature(tuple(p for p in entry.signature.parameters if p.keyword_only))
     given = _checked_options(name, allowed, options)
     defaults = {p.name: p.default for p in allowed.parameters}
-    return ModelSpec(name, _class_count(classes), _shape(name, given_input, entry.facts["smallest"]), defaults | given)
+    check = _shape if rank == 3 else _length
+    return ModelSpec(name, _class_count(classes), check(name, given_input, entry.facts["smallest"]), defaults | given)
 
 
 def names(pattern: str = "*") -> tuple[str, ...]:
@@ -103,6 +104,12 @@ def _class_count(classes: int | Sequence[str]) -> int:
     if count < 1:
         raise ArgumentError(f"classes: got {classes!r}, expected at least one class")
     return count
+
+
+def _length(name: str, given: Sequence[int], smallest: int) -> tuple[int]:
+    if len(given) != 1 or not isinstance(given[0], int) or given[0] < smallest:
+        raise ArgumentError(f"input: got {given!r}, but {name} takes sentences of {smallest} words or more: expected (length,), for example (56,)")
+    return (given[0],)
 
 
 def _shape(name: str, given: Sequence[int], smallest: int) -> Shape:

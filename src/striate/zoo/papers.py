@@ -215,3 +215,16 @@ RESNEXT_CIFAR = RESNET_CIFAR.edited(name="resnext-cifar", epochs=300, weight_dec
 
 RESNEXT_IMAGENET = RESNET_IMAGENET.edited(name="resnext-imagenet", epochs=90, milestones=(1 / 3, 2 / 3))
 """Xie, Girshick, Dollár, Tu, He 2016, section 4: batches of 256, the schedule of the authors' code: 90 epochs, divided by 10 at 30 and 60."""
+
+TEXT_CNN = Recipe(
+    name="text-cnn",
+    epochs=25,
+    batch=50,
+    optimiser="adadelta",
+    lr=1.0,
+    momentum=0.95,
+    schedule="constant",
+    validation=0.1,
+    early_stop=5,
+)
+"""Kim 2014, section 3.1: Adadelta, batches of 50, early stopping on a tenth of the training part. The length is that of the author's code."""

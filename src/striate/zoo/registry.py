@@ -5,6 +5,7 @@
 
 The first two parameters are given by `build`; the keyword-only ones are the network's options.
 `year` and `parameters` repeat the card's figures for listings; `smallest` is the least height and width that fits the strides.
+A network whose card has an input of one number takes sentences: its `shape` is (L,), and `smallest` the least length.
 """
 
 from __future__ import annotations
