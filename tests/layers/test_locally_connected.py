@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError
 from striate.layers import LocallyConnected1d, LocallyConnected2d
+from striate.layers.locally_connected import FEW
 
 
 def parameters(module):
@@ -43,7 +44,7 @@ def sides(draw, *, strides=3):
 def cases(draw):
     (h, kh, sh, ph, dh), (w, kw, sw, pw, dw) = sides(draw), sides(draw)
     options = {"stride": (sh, sw), "padding": (ph, pw), "dilation": (dh, dw)}
-    return draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3)), (h, w), (kh, kw), options
+    return draw(st.sampled_from([1, 3, FEW, FEW + 1])), draw(st.integers(1, 3)), draw(st.integers(1, 3)), (h, w), (kh, kw), options
 
 
 @settings(max_examples=25)

@@ -75,7 +75,7 @@ def test_where_windows_overlap_values_add_up_and_torch_keeps_one():
     assert switches.unique().tolist() == [12], "all four windows took the one in the middle"
     values = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     assert MaxUnpool2d(3, 2)(values, switches)[0, 0, 2, 2] == 10
-    assert nn.MaxUnpool2d(3, 2)(values, switches)[0, 0, 2, 2] in {1, 2, 3, 4}, "whichever was written last"
+    assert nn.MaxUnpool2d(3, 2)(values, switches)[0, 0, 2, 2].item() in {1, 2, 3, 4}, "whichever was written last"
 
 
 def test_unpooling_refuses_switches_it_has_no_place_for():

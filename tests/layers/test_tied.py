@@ -74,9 +74,9 @@ def test_same_padding_is_transposed_too_where_it_is_even():
 
 
 def test_what_cannot_be_tied_is_refused():
-    with pytest.raises(ArgumentError, match="source: got Conv2d, expected the nn.Linear whose weights are shared"):
+    with pytest.raises(ArgumentError, match=r"source: got Conv2d, expected the nn\.Linear whose weights are shared"):
         TiedLinear(nn.Conv2d(1, 1, 1))
-    with pytest.raises(ArgumentError, match="source: got Linear, expected the nn.Conv2d"):
+    with pytest.raises(ArgumentError, match=r"source: got Linear, expected the nn\.Conv2d"):
         TiedConvTranspose2d(nn.Linear(1, 1))
     with pytest.raises(ArgumentError, match="padding_mode 'reflect', expected 'zeros'"):
         TiedConvTranspose2d(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"))
