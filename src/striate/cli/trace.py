@@ -57,14 +57,16 @@ def trace(
     """Read spec and places first (fast, without torch), then trace."""
     from striate.cli.output import aside, print_json, say, shown_path
     from striate.core.errors import ArgumentError
-    from striate.tracing.opening import is_spec, opened
-    from striate.tracing.spec import parse
+    from striate.tracing.spec import is_spec, parse
 
     asked = [_place(text) for text in explain]
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise ArgumentError(f"--html {html}: expected a file that ends in .html")
     if is_spec(spec) and not spec.lower().endswith(".json"):
         parse(spec)
+
+    from striate.tracing.opening import opened
+
     boxes = tuple(dict.fromkeys((*at, *(name for name, _, _ in asked)))) if at or (asked and html is None and not is_spec(spec)) else ()
     wanted = tuple(name for name in boxes if name != "loss")
     found = opened(spec, input, target=target, loss=loss, train=train, seed=seed, at=wanted or None)

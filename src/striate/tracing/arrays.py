@@ -109,7 +109,7 @@ def fill(model: nn.Module, parameters: Mapping[str, Array], *, seed: int = 0) ->
         for name, shape in own.items():
             if name in values or normalises:
                 continue
-            if name.endswith(".bias") and f"{address}.weight" in values:
+            if name.endswith(".bias") and f"{address}.weight" in parameters:
                 values[name] = np.zeros(shape)
                 zeros.append(name)
             else:

@@ -16,6 +16,8 @@ from striate.formulas import Formula, Term, Terms
 
 Array = npt.NDArray[np.float64]
 Place = tuple[int, ...]
+SHOWN = 200
+"""Terms that are printed; `.terms` holds them all."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,18 @@ class Explained:
         total = " + ".join(map(str, self.terms))
         return f"{self.then}({total})" if self.then else total
 
+    def _shortened(self) -> str:
+        if len(self.terms) <= SHOWN:
+            return self.spelled
+        total = " + ".join(map(str, self.terms[:SHOWN])) + f" + … and {len(self.terms) - SHOWN} more"
+        return f"{self.then}({total})" if self.then else total
+
     def __str__(self) -> str:
         lines = [f"{self.name} = {short(self.value, 6)}"]
         if self.rule:
             lines.append(f"  {self.rule}")
         if self.terms:
-            lines += textwrap.wrap(f"= {self.spelled}", 110, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+            lines += textwrap.wrap(f"= {self._shortened()}", 110, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
             lines.append(f"  = {short(self.value, 6)}")
         if self.note:
             lines.append(f"  {self.note}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from striate.probe import Call
 
+ENOUGH = 30_000
+"""Terms of an array after which a spot check of it ends."""
 OTHER_NAMES = {
     "kernel": ("kernel_size",),
     "size": ("output_size",),
@@ -116,6 +119,42 @@ def deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: N
     return found
 
 
+def connections(narration: Narration, box_output: Array, arrays: tuple[Array | None, ...]) -> int:
+    """How many steps a formula of windows takes one by one: places times taps; 0 for other formulas, which take all numbers at once."""
+    known = dict(zip(narration.names, arrays, strict=True))
+    weight, kernel = known.get("weight"), getattr(narration.formula, "kernel", None)
+    axes = box_output.shape[2:]
+    if not axes or (kernel is None and (weight is None or weight.ndim < 3)):
+        return 0
+    sizes = (kernel,) * len(axes) if isinstance(kernel, int) else kernel if kernel is not None else weight.shape[-len(axes) :]  # type: ignore[union-attr]
+    return int(math.prod(axes) * math.prod(sizes))
+
+
+def spot_deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: Numbers, *, places: int) -> dict[str, float]:
+    """As `deviations`, for a box too large to be computed again: some numbers of each array, drawn with a fixed seed, by their terms."""
+    random = np.random.default_rng(0)
+    wanted: list[tuple[str, str, Array]] = [("output", "y", torchs.output)]
+    if torchs.message is not None:
+        for name, (kind, key) in zip(narration.names, narration.operands, strict=True):
+            if kind == "input" and key < len(torchs.input_messages) and (back := torchs.input_messages[key]) is not None:
+                wanted.append((f"message to input {key}", name, back))
+            elif kind == "parameter" and key in torchs.gradients:
+                wanted.append((f"gradient of {key}", name, torchs.gradients[key]))
+    found = {}
+    for label, name, values in wanted:
+        worst, enough = 0.0, ENOUGH
+        for flat in random.choice(values.size, min(places, values.size), replace=False):
+            place = tuple(int(i) for i in np.unravel_index(int(flat), values.shape))
+            terms = narration.formula.terms(name, place, *arrays, delta=torchs.message)
+            enough -= len(terms.terms)
+            scale = max(_largest(values), max((abs(term.value) for term in terms.terms), default=0.0))
+            worst = max(worst, abs(terms.value - float(values[place])) / scale if scale else 0.0)
+            if enough < 0:
+                break
+        found[label] = worst
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Numbers:
     """What torch computed for one call."""
@@ -157,6 +196,14 @@ def _module_name(module: nn.Module) -> str:
             if name in known:
                 return known[name]
     return ""
+
+
+def has_forward_of_its_own(module: nn.Module) -> bool:
+    """Say whether a module descends from the class whose formula tells it, with another forward than that class's."""
+    known = _by_module()
+    kinds = type(module).__mro__
+    told = next((kind for kind in kinds if kind.__name__ in known or f"striate.layers.{kind.__name__}" in known), None)
+    return told is not None and getattr(kinds[0], "forward", None) is not getattr(told, "forward", None)
 
 
 def _module_values(call: Call) -> dict[str, Any]:

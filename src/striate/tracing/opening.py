@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from striate.core.errors import ArgumentError, unknown_name
 from striate.tracing.arrays import Given, as_batch, drawn, fill, read
-from striate.tracing.registry import OTHER_SPELLINGS, words
+from striate.tracing.registry import words
 from striate.tracing.running import trace
-from striate.tracing.spec import build, parse
+from striate.tracing.spec import build, is_spec, parse
 from striate.tracing.traced import Trace
 
 
@@ -72,15 +72,6 @@ def opened(
             raise ArgumentError("--input: the network needs numbers: a JSON, CSV or picture file, or a size such as 3x5x5 to draw small numbers")
         return _spec(what, _given(input, seed), target=target, loss=loss, train=train, seed=seed, at=at)
     return _model(what, input, target=target, loss=loss, train=train, seed=seed, at=at)
-
-
-def is_spec(what: str) -> bool:
-    """Say whether a text is a spec rather than a name or a path."""
-    head = re.match(r"\s*(?:\w+\s*:)?\s*([A-Za-z_]\w*)\s*(.*)", what, flags=re.DOTALL)
-    if head is None:
-        return "->" in what or "→" in what or "(" in what
-    known = head[1].lower() in words or head[1].lower() in OTHER_SPELLINGS
-    return "->" in what or "→" in what or head[2].startswith("(") or (known and not head[2])
 
 
 def _spec(spec: str, given: Given, *, target: int | None, loss: str | None, train: bool, seed: int, at: Sequence[str] | None) -> Trace:

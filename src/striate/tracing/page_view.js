@@ -49,19 +49,19 @@
     };
     if (step.pass === "forward") {
       inputs();
+      add("y", "Output", box.output, { samples: true, terms: true });
       parameters();
       values();
-      add("y", "Output", box.output, { samples: true, terms: true, id: "y" });
     } else {
       add("delta", "Message that comes, δ = ∂loss/∂output", box.message, { samples: true });
-      inputs();
-      parameters();
-      values();
       for (const [name, parameter] of Object.entries(box.parameters))
         add(nameOf("parameter", name) ?? name, `Gradient of ${name}`, parameter.gradient, { terms: true, gradient: true });
       box.inputs.forEach((input, i) =>
         add(nameOf("input", i) ?? `input ${i}`, `Message sent back, ∂loss/∂input${several ? ` ${i}` : ""}`, input.message, { samples: true, terms: true, gradient: true }),
       );
+      inputs();
+      parameters();
+      values();
     }
     for (const panel of found) panel.id = panel.terms ? `${panel.gradient ? "d" : ""}${panel.of}` : panel.of;
     return found.map(laidOut);
@@ -74,7 +74,7 @@
     const vector = rank < 2 || (rank === 2 && panel.samples);
     const leadRank = vector ? Math.max(rank - 1, 0) : rank - 2;
     const length = vector ? (rank ? shape[rank - 1] : 1) : 0;
-    const cols = vector ? (length <= 12 ? length : length <= 40 ? 10 : 20) : shape[rank - 1];
+    const cols = vector ? (length <= 12 ? length : length <= FEW ? 10 : 20) : shape[rank - 1];
     const rows = vector ? Math.ceil(length / cols) : shape[rank - 2];
     const leads = shape.slice(0, leadRank).reduce((all, size) => all.flatMap((place) => Array.from({ length: size }, (_, i) => [...place, i])), [[]]);
     const shown = leads.filter((lead) => !panel.samples || !leadRank || lead[0] === state.sample);
@@ -307,7 +307,7 @@
     };
     if (told.then) list.append(`${told.then}( `);
     shown.forEach((term, i) => {
-      const text = term.map(([, , factor]) => (number(factor) < 0 ? `(${short(factor, 5)})` : short(factor, 5))).join("·");
+      const text = term.map(([, , factor]) => (number(factor) < 0 ? `(${short(factor)})` : short(factor))).join("·");
       const zero = term.some(([, , factor]) => number(factor) === 0);
       const node = make("span", { className: `term${zero ? " none" : ""}`, textContent: text });
       node.title = term.map(([of, at, factor, words]) => `${at ? `${of}[${at.join(", ")}]` : words || of} = ${short(factor, 7)}`).join("   ");
@@ -325,8 +325,8 @@
     const check = make("p", { className: `check${good ? "" : " bad"}` });
     const many = told.terms.length;
     check.append(`${many} term${many === 1 ? "" : "s"}; the sum is ${short(sum, 7)} `, make("b", { textContent: good ? "✓ what torch computed" : `▲ torch computed ${short(value, 7)}` }));
-    const found = [list, check];
-    if (told.note) found.push(make("p", { className: "check", textContent: told.note }));
+    const found = [check, list];
+    if (told.note) found.splice(1, 0, make("p", { className: "check", textContent: told.note }));
     return found;
   }
 

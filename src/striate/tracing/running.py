@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +13,10 @@ from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError, StriateError
 from striate.draw.numbers import count
-from striate.formulas import Formula
-from striate.formulas.registry import formulas
 from striate.probe import Call, Recording, original, record
-from striate.tracing.box import Array, Box, Narration
-from striate.tracing.loss_formulas import LogLoss, Total
+from striate.tracing.boxing import box_of, loss_box, sources_of
 from striate.tracing.losses import Loss, chosen_loss
-from striate.tracing.narrating import Numbers, as_array, deviations, narrate
+from striate.tracing.narrating import as_array, narrate
 from striate.tracing.traced import Trace
 
 LIMIT = 1_000_000
@@ -65,13 +60,13 @@ def trace(
     numbers = sum(sum(t.numel() for t in (*call.inputs, *call.outputs)) for call in calls) * 2
     if wanted is None and numbers > LIMIT:
         raise _too_large(inner, inputs, numbers)
-    sources = _sources(recording, inputs, inner)
+    sources = sources_of(recording, inputs, inner)
     tolerance = EXACT if precision == "float64" else SINGLE
-    boxes = [_box(call, sources, tolerance) for call in calls]
-    end = _loss_box(recording, loss_chosen, boxes, tolerance)
+    boxes = [box_of(call, sources, tolerance) for call in calls]
+    end = loss_box(recording, loss_chosen, boxes, tolerance)
     output = recording.output if isinstance(recording.output, Tensor) else None
     return Trace(
-        title=title or type(inner).__name__,
+        title=title or _name(inner),
         boxes=(*boxes, end),
         input=as_array(inputs[0]) if inputs and isinstance(inputs[0], Tensor) else None,
         output=None if output is None else as_array(output),
@@ -137,6 +132,13 @@ def _shapes(inputs: Iterable[Any]) -> str:
     return ", ".join("x".join(map(str, value.shape)) for value in inputs if isinstance(value, Tensor))
 
 
+def _name(model: nn.Module) -> str:
+    from striate.zoo import spec_of
+
+    spec = spec_of(model)
+    return type(model).__name__ if spec is None else spec.name
+
+
 def _mode_note(model: nn.Module) -> str:
     """What training mode changes, where it changes something."""
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
@@ -177,120 +179,7 @@ def _too_large(model: nn.Module, inputs: tuple[Any, ...], numbers: int | None = 
         held += f" and {count(numbers)} inputs, outputs and messages"
     first = layers[0] if layers else "conv1"
     return ArgumentError(
-        f"model: a trace of all of {type(model).__name__} on {_shapes(inputs)} would hold {held}; nobody reads more than {count(LIMIT)} numbers. "
-        f'Choose a layer: striate.trace(model, x, at="{first}"), then a place in it: .explain("{first}", out=(channel, row, column)). '
+        f"model: a trace of all of {_name(model)} on {_shapes(inputs)} would hold {held}; nobody reads more than {count(LIMIT)} numbers. "
+        f'Choose a layer (at="{first}", or --at {first}), then a place in it (.explain("{first}", out=(channel, row, column))). '
         f"Its {len(layers)} layers: {', '.join(layers[:4])}{' … ' + layers[-1] if len(layers) > 4 else ''}"
     )
-
-
-def _sources(recording: Recording, inputs: tuple[Any, ...], model: nn.Module) -> Callable[[Call], tuple[str | None, ...]]:
-    """Find where a call's inputs come from: the latest earlier output with the same numbers."""
-    order = list(recording.calls) + [each for call in recording.calls for each in call.inside]
-
-    def same(a: Tensor, b: Any) -> bool:
-        return isinstance(b, Tensor) and a.shape == b.shape and bool((a == b.to(a.dtype)).all())
-
-    def find(call: Call) -> tuple[str | None, ...]:
-        own = next((place for place, each in enumerate(order) if each is call), len(order))
-        before = order[:own]
-
-        def one(tensor: Tensor) -> str | None:
-            for earlier in reversed(before):
-                if any(same(tensor, out) for out in earlier.outputs):
-                    return earlier.key
-            if any(same(tensor, value) for value in inputs):
-                return "input"
-            return next((f"parameter {name}" for name, value in model.named_parameters() if same(tensor, value.detach())), None)
-
-        return tuple(one(tensor) for tensor in call.inputs)
-
-    return find
-
-
-def _box(call: Call, sources: Callable[[Call], tuple[str | None, ...]], tolerance: float) -> Box:
-    notes: list[str] = []
-    if call.in_place:
-        notes.append("writes into its input; the input shown is the one before")
-    if len(call.outputs) != 1:
-        notes.append(f"has {len(call.outputs)} outputs; the first is shown")
-    module = call.module
-    parameters = {} if module is None else {name: as_array(value) for name, value in module.named_parameters(recurse=False)}
-    message = call.message[0] if isinstance(call.message, tuple) and call.message else call.message
-    box = Box(
-        name=call.key,
-        operation=call.operation,
-        inputs=tuple(as_array(tensor) for tensor in call.inputs),
-        output=as_array(call.outputs[0]) if call.outputs else np.zeros(0),
-        parameters=parameters,
-        gradients={name: as_array(value) for name, value in call.parameter_gradients.items()},
-        message=as_array(message) if isinstance(message, Tensor) else None,
-        input_messages=tuple(None if back is None else as_array(back) for back in call.input_messages),
-        sources=sources(call),
-        tolerance=tolerance,
-    )
-    narration = narrate(call)
-    if isinstance(narration, str):
-        return replace(box, notes=(*notes, narration))
-    return _checked(replace(box, options=_plain_options(narration), narration=narration), notes)
-
-
-def _checked(box: Box, notes: list[str]) -> Box:
-    """Compute the box again by its formula, and say where the two differ."""
-    if box.narration is None:
-        return replace(box, notes=tuple(notes))
-    try:
-        found = deviations(box.narration, box.arrays(), Numbers(box.output, box.message, box.input_messages, box.gradients))
-    except ArgumentError as error:
-        reason = f"striate's formula of {box.operation} does not take this call ({error}): the numbers are torch's and autograd's"
-        return replace(box, narration=None, options={}, notes=(*notes, reason))
-    wrong = [f"{name} by {difference:.1e}" for name, difference in found.items() if difference > box.tolerance]
-    if wrong:
-        notes.append(f"MISMATCH between the formula and torch: {', '.join(wrong)} of the largest number; the numbers shown are torch's")
-    return replace(box, deviations=found, notes=tuple(notes))
-
-
-def _plain_options(narration: Narration) -> Mapping[str, Any]:
-    formula: Any = narration.formula
-    return {field.name: getattr(formula, field.name) for field in dataclasses.fields(formula)}
-
-
-def _loss_box(recording: Recording, loss: Loss, boxes: list[Box], tolerance: float) -> Box:
-    """The loss as the last box: its input is the network's output, its message is 1."""
-    if recording.loss is None:
-        raise ArgumentError("loss: nothing was recorded")
-    value: Array = as_array(recording.loss)
-    output = recording.output
-    if not isinstance(output, Tensor):
-        return Box("loss", loss.name, (), value, message=np.ones(()), notes=("a function of your own: only its value is shown",))
-    leaf = output.detach().clone().requires_grad_()
-    back = torch.autograd.grad(loss.function(leaf), leaf, allow_unused=True)[0]
-    source = boxes[-1].name if boxes else None
-    narration = loss_narration(loss, output)
-    notes = [] if narration is not None else ["striate has no formula for this loss: its number is torch's, the message autograd's"]
-    box = Box(
-        "loss",
-        loss.name,
-        (as_array(output),),
-        value,
-        message=np.ones(()),
-        input_messages=(None if back is None else as_array(back),),
-        sources=(source,),
-        narration=narration,
-        options={} if narration is None else _plain_options(narration),
-        tolerance=tolerance,
-    )
-    return _checked(box, notes)
-
-
-def loss_narration(loss: Loss, output: Tensor) -> Narration | None:
-    """Return how a named loss is told by its formula; None where there is none."""
-    if loss.name == "sum":
-        return Narration("sum", Total(), ("x",), (("input", 0),))
-    if loss.target is None:
-        return None
-    if loss.name == "squared_error":
-        goal = loss.target.reshape(output.shape)
-    else:
-        goal = loss.target.reshape(-1).expand(len(output))
-    formula: Formula = LogLoss() if loss.name == "log_loss" else formulas.get(loss.name)()
-    return Narration(loss.name, formula, formula.arrays, (("input", 0), ("value", as_array(goal))))

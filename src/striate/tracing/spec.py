@@ -77,6 +77,15 @@ def build(spec: str, shape: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(boxes)
 
 
+def is_spec(what: str) -> bool:
+    """Say whether a text is a spec rather than a name or a path."""
+    head = re.match(r"\s*(?:\w+\s*:)?\s*([A-Za-z_]\w*)\s*(.*)", what, flags=re.DOTALL)
+    if head is None:
+        return "->" in what or "→" in what or "(" in what
+    known = head[1].lower() in words or head[1].lower() in OTHER_SPELLINGS
+    return "->" in what or "→" in what or head[2].startswith("(") or (known and not head[2])
+
+
 def _shape(shape: Shape) -> str:
     return "x".join(map(str, shape)) if len(shape) > 1 else f"{shape[0]} numbers"
 

@@ -169,7 +169,11 @@ def maxout(shape: Shape, pieces: int = 2) -> nn.Module:
 @word("batchnorm", help="batch normalisation over each channel: eps")
 def batchnorm(shape: Shape, eps: float = 1e-5) -> nn.Module:
     """Fresh statistics are mean 0 and variance 1; with --train those of the batch are taken."""
-    kind: Any = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)]
+    if len(shape) > 3:
+        raise ArgumentError(
+            f"batchnorm takes features, channels x length or channels x height x width and is given {'x'.join(map(str, shape))} numbers"
+        )
+    kind: Any = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     module: nn.Module = kind(shape[0], eps=eps)
     return module
 

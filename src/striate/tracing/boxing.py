@@ -1,0 +1,147 @@
+"""From recorded calls to boxes: numbers as float64, where inputs come from, and every box computed again by its formula."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate.core.errors import ArgumentError
+from striate.formulas import Formula
+from striate.formulas.registry import formulas
+from striate.probe import Call, Recording
+from striate.tracing.box import Array, Box, Narration
+from striate.tracing.loss_formulas import LogLoss, Total
+from striate.tracing.losses import Loss
+from striate.tracing.narrating import Numbers, as_array, connections, deviations, has_forward_of_its_own, narrate, spot_deviations
+
+WHOLE, SPOTS = 60_000, 12
+"""Connections of windows and taps up to which a box is computed again as a whole; of a larger one, so many places of each array are."""
+
+
+def sources_of(recording: Recording, inputs: tuple[Any, ...], model: nn.Module) -> Callable[[Call], tuple[str | None, ...]]:
+    """Find where a call's inputs come from: the latest earlier output with the same numbers."""
+    order = list(recording.calls) + [each for call in recording.calls for each in call.inside]
+
+    def same(a: Tensor, b: Any) -> bool:
+        return isinstance(b, Tensor) and a.shape == b.shape and bool((a == b.to(a.dtype)).all())
+
+    def find(call: Call) -> tuple[str | None, ...]:
+        own = next((place for place, each in enumerate(order) if each is call), len(order))
+        before = order[:own]
+
+        def one(tensor: Tensor) -> str | None:
+            for earlier in reversed(before):
+                if any(same(tensor, out) for out in earlier.outputs):
+                    return earlier.key
+            if any(same(tensor, value) for value in inputs):
+                return "input"
+            return next((f"parameter {name}" for name, value in model.named_parameters() if same(tensor, value.detach())), None)
+
+        return tuple(one(tensor) for tensor in call.inputs)
+
+    return find
+
+
+def box_of(call: Call, sources: Callable[[Call], tuple[str | None, ...]], tolerance: float) -> Box:
+    """Return the box of a call, checked against its formula where one is known."""
+    notes: list[str] = []
+    if call.in_place:
+        notes.append("writes into its input; the input shown is the one before")
+    if len(call.outputs) != 1:
+        notes.append(f"has {len(call.outputs)} outputs; the first is shown")
+    module = call.module
+    parameters = {} if module is None else {name: as_array(value) for name, value in module.named_parameters(recurse=False)}
+    message = call.message[0] if isinstance(call.message, tuple) and call.message else call.message
+    box = Box(
+        name=call.key,
+        operation=call.operation,
+        inputs=tuple(as_array(tensor) for tensor in call.inputs),
+        output=as_array(call.outputs[0]) if call.outputs else np.zeros(0),
+        parameters=parameters,
+        gradients={name: as_array(value) for name, value in call.parameter_gradients.items()},
+        message=as_array(message) if isinstance(message, Tensor) else None,
+        input_messages=tuple(None if back is None else as_array(back) for back in call.input_messages),
+        sources=sources(call),
+        tolerance=tolerance,
+    )
+    narration = narrate(call)
+    if isinstance(narration, str):
+        return replace(box, notes=(*notes, narration))
+    own = module is not None and has_forward_of_its_own(module)
+    return _checked(replace(box, options=_plain_options(narration), narration=narration), notes, own_forward=own)
+
+
+def _checked(box: Box, notes: list[str], *, own_forward: bool = False) -> Box:
+    """Compute the box again by its formula, and say where the two differ; a module that is more than the class it descends from is not told."""
+    if box.narration is None:
+        return replace(box, notes=tuple(notes))
+    torchs = Numbers(box.output, box.message, box.input_messages, box.gradients)
+    try:
+        if connections(box.narration, box.output, box.arrays()) > WHOLE:
+            found = spot_deviations(box.narration, box.arrays(), torchs, places=SPOTS)
+            notes = [*notes, f"a large box: its formula was checked at up to {SPOTS} places of each array"]
+        else:
+            found = deviations(box.narration, box.arrays(), torchs)
+    except ArgumentError as error:
+        reason = f"striate's formula of {box.operation} does not take this call ({error}): the numbers are torch's and autograd's"
+        return replace(box, narration=None, options={}, notes=(*notes, reason))
+    wrong = [f"{name} by {difference:.1e}" for name, difference in found.items() if difference > box.tolerance]
+    if wrong and own_forward:
+        reason = f"{box.operation} computes more than the layer it descends from: its numbers are torch's and autograd's"
+        return replace(box, narration=None, options={}, notes=(*notes, reason))
+    if wrong:
+        notes.append(f"MISMATCH between the formula and torch: {', '.join(wrong)} of the largest number; the numbers shown are torch's")
+    return replace(box, deviations=found, notes=tuple(notes))
+
+
+def _plain_options(narration: Narration) -> Mapping[str, Any]:
+    formula: Any = narration.formula
+    return {field.name: getattr(formula, field.name) for field in dataclasses.fields(formula)}
+
+
+def loss_box(recording: Recording, loss: Loss, boxes: list[Box], tolerance: float) -> Box:
+    """The loss as the last box: its input is the network's output, its message is 1."""
+    if recording.loss is None:
+        raise ArgumentError("loss: nothing was recorded")
+    value: Array = as_array(recording.loss)
+    output = recording.output
+    if not isinstance(output, Tensor):
+        return Box("loss", loss.name, (), value, message=np.ones(()), notes=("a function of your own: only its value is shown",))
+    leaf = output.detach().clone().requires_grad_()
+    back = torch.autograd.grad(loss.function(leaf), leaf, allow_unused=True)[0]
+    source = boxes[-1].name if boxes else None
+    narration = _loss_narration(loss, output)
+    notes = [] if narration is not None else ["striate has no formula for this loss: its number is torch's, the message autograd's"]
+    box = Box(
+        "loss",
+        loss.name,
+        (as_array(output),),
+        value,
+        message=np.ones(()),
+        input_messages=(None if back is None else as_array(back),),
+        sources=(source,),
+        narration=narration,
+        options={} if narration is None else _plain_options(narration),
+        tolerance=tolerance,
+    )
+    return _checked(box, notes)
+
+
+def _loss_narration(loss: Loss, output: Tensor) -> Narration | None:
+    """Return how a named loss is told by its formula; None where there is none."""
+    if loss.name == "sum":
+        return Narration("sum", Total(), ("x",), (("input", 0),))
+    if loss.target is None:
+        return None
+    if loss.name == "squared_error":
+        goal = loss.target.reshape(output.shape)
+    else:
+        goal = loss.target.reshape(-1).expand(len(output))
+    formula: Formula = LogLoss() if loss.name == "log_loss" else formulas.get(loss.name)()
+    return Narration(loss.name, formula, formula.arrays, (("input", 0), ("value", as_array(goal))))
