@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
 from striate.core.errors import ArgumentError, StriateError
 
@@ -19,7 +20,7 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 
 @dataclass(frozen=True)
 class Weightless:
-    """A network without values, in eval mode.
+    """A network without values, in eval mode; only dropout is switched on, for then it makes a tensor of its own, as in training.
 
     Its buffers are listed here and are plain attributes of its modules: nobody who saves and restores buffers reads values that are not there.
     """
@@ -28,45 +29,69 @@ class Weightless:
     buffers: tuple[Tensor, ...]
     notes: tuple[str, ...]
     """What could not be copied, or was left out, in words."""
+    mode: FakeTensorMode | None = None
+    """None: tensors are on torch's meta device. Else they are fake: they have no values either, but say they are on the model's own device."""
+
+    @contextmanager
+    def without_values(self) -> Iterator[None]:
+        """Make new tensors inside without values, wherever the model's own code makes them."""
+        with torch.device("meta") if self.mode is None else self.mode:
+            yield
+
+    def input(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return a tensor without values where the model expects its input."""
+        device = next((p.device for p in self.model.parameters()), "cpu") if self.mode is not None else "meta"
+        with self.without_values():
+            return torch.empty(tuple(shape), dtype=dtype, device=device)
 
 
-def weightless(model: nn.Module | Callable[[], nn.Module]) -> Weightless:
-    """Return a copy of `model` on torch's meta device, in eval mode. `model` itself is only read.
+def built(model: nn.Module | Callable[[], nn.Module]) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return a network as it is, or what a function builds when called on torch's meta device, where no weight is allocated; and notes.
 
-    A function is called to build one, there; then no weight is ever allocated. Plain functions hooked to the model stay behind: they might keep
-    what they see. Raises `ArgumentError` for anything else.
+    Raises `ArgumentError` for anything else.
     """
     said: tuple[str, ...] = ()
     if not isinstance(model, nn.Module):
-        built: Any = None
+        made: Any = None
         if callable(model):
-            built, said = _built(model)
-        if not isinstance(built, nn.Module):
-            came = f"a function that returned {type(built).__name__}" if callable(model) else type(model).__name__
+            made, said = _called(model)
+        if not isinstance(made, nn.Module):
+            came = f"a function that returned {type(made).__name__}" if callable(model) else type(model).__name__
             raise ArgumentError(f"model: got {came}, expected an nn.Module, or a function that builds one")
-        model = built
-    memo = {id(tensor): _empty(tensor) for tensor in _tensors(model)}
-    notes = list(said)
-    try:
-        twin = copy.deepcopy(model, dict(memo))
-    except Exception:  # noqa: BLE001 - whatever an attribute raises when it is copied, it is then shared instead
-        shared = _uncopyable(model, memo)
-        notes.append(f"{', '.join(shared)} cannot be copied and {'is' if len(shared) == 1 else 'are'} shared with the copy that is measured")
-        twin = copy.deepcopy(model, dict(memo))
+        return made, said
+    return model, said
+
+
+def weightless(model: nn.Module, *, fake: bool = False) -> Weightless:
+    """Return a copy of `model` on torch's meta device, or of `fake` tensors: slower, but for code that asks on which device it runs.
+
+    `model` itself is only read. Plain functions hooked to it stay behind: they might keep what they see.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else None
+    memo = {id(tensor): _empty(tensor, mode) for tensor in _tensors(model)}
+    notes: list[str] = []
+    with FakeCopyMode(mode) if mode is not None else nullcontext():
+        twin = _copied(model, memo, notes)
     left_out = sum(_without_plain_hooks(module) for module in twin.modules())
     if left_out:
         notes.append(f"{left_out} hook{'s' * (left_out != 1)} of the model did not run while it was measured")
-    return Weightless(twin.eval(), tuple(_detached_buffers(twin)), tuple(notes))
+    twin.eval()
+    for module in twin.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == "DropPath":  # noqa: SLF001 - the common base
+            module.train()
+    return Weightless(twin, tuple(_detached_buffers(twin)), tuple(notes), mode)
 
 
-@contextmanager
-def without_values() -> Iterator[None]:
-    """Make new tensors inside without values, wherever the model's own code makes them."""
-    with torch.device("meta"):
-        yield
+def _copied(model: nn.Module, memo: dict[int, Any], notes: list[str]) -> nn.Module:
+    try:
+        return copy.deepcopy(model, dict(memo))
+    except Exception:  # noqa: BLE001 - whatever an attribute raises when it is copied, it is then shared instead
+        shared = _uncopyable(model, memo)
+        notes.append(f"{', '.join(shared)} cannot be copied and {'is' if len(shared) == 1 else 'are'} shared with the copy that is measured")
+        return copy.deepcopy(model, dict(memo))
 
 
-def _built(factory: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
+def _called(factory: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
     """Call a factory without values; one that needs them (to read a number back, say) is called as usual, and that is noted."""
     try:
         with torch.device("meta"):
@@ -74,8 +99,7 @@ def _built(factory: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
     except StriateError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a factory does with values; its own mistakes show again below
-        built = factory()
-        return built, (f"the network needed its values to be built ({_first_line(error)}), so its weights were allocated",)
+        return factory(), (f"the network needed its values to be built ({_first_line(error)}), so its weights were allocated",)
 
 
 def _first_line(error: Exception) -> str:
@@ -94,12 +118,13 @@ def _detached_buffers(model: nn.Module) -> Iterator[Tensor]:
                 yield buffer
 
 
-def _empty(tensor: Tensor) -> Tensor:
-    with torch.no_grad():
+def _empty(tensor: Tensor, mode: FakeTensorMode | None) -> Tensor:
+    device = "meta" if mode is None else "cpu" if tensor.is_meta else str(tensor.device)
+    with torch.no_grad(), mode if mode is not None else nullcontext():
         blank = (
-            torch.empty_like(tensor, device="meta")
+            torch.empty_like(tensor, device=device)
             if tensor.layout == torch.strided
-            else torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+            else torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
         )
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(blank, requires_grad=tensor.requires_grad)

@@ -260,7 +260,7 @@ def _attended(_call: Call, axes: Axes, _output: Tensor) -> Axes:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("linear", "Linear", "LazyLinear", "embedding_bag", "EmbeddingBag"), _linear),
+    **dict.fromkeys(("linear", "embedding_bag", "EmbeddingBag"), _linear),
     **dict.fromkeys(("flatten", "Flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten", "Unflatten", "ravel", "view_as"), _reshaped),
     **dict.fromkeys(("permute", "transpose", "t", "T", "mT", "swapaxes", "swapdims", "adjoint"), _permuted),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "norm", "logsumexp", "var", "std", "prod", "median"), _reduced),
@@ -380,6 +380,8 @@ def _rule(call: Call) -> Rule | None:
         return _padded
     if isinstance(call.module, nn.modules.padding._CircularPadNd):  # noqa: SLF001
         return _padded
+    if call.module is not None and call.operation.endswith("Linear"):
+        return _linear
     return RULES.get(call.operation)
 
 

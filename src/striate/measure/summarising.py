@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from striate.core.errors import ArgumentError
 from striate.measure.advice import advice_of
 from striate.measure.arithmetic import Fit, fit, spell
 from striate.measure.boxes import Box, ReceptiveField, Summary, Totals, sum_of
-from striate.measure.fakes import Weightless, weightless, without_values
+from striate.measure.fakes import Weightless, built, weightless
 from striate.measure.operations import misfit_sentences
 from striate.measure.replaying import Replay, replay, storage_of
 from striate.measure.spreading import Axes, input_axes, spread
@@ -25,7 +26,9 @@ Shape = Sequence[int]
 Input = Shape | Tensor | Sequence[Shape | Tensor]
 """One sample's shape (C, H, W), or (L,) for tokens or a vector; a tensor with its batch; or several of these."""
 
-DENSE = frozenset(("Linear", "linear", "Bilinear", "bilinear", "addmm", "LazyLinear", "NonDynamicallyQuantizableLinear"))
+DENSE = re.compile(r"\w*[Ll]inear|addmm")
+NORM = re.compile(r"\w*(Norm|_norm)(\dd)?")
+"""Layers whose inner products are a way to add up neighbours, not the work the field counts."""
 
 
 def summary(model: nn.Module | Callable[[], nn.Module], input: Input, *, batch: int = 1, strict: bool = False) -> Summary:  # noqa: A002 - the field's word
@@ -37,9 +40,8 @@ def summary(model: nn.Module | Callable[[], nn.Module], input: Input, *, batch: 
 
     Raises `ArgumentError` when the input does not run through the model, and with `strict` when a stride does not fit.
     """
-    twin = weightless(model)
-    inputs = _inputs(twin.model, input, batch)
-    recording = _recorded(twin.model, inputs)
+    given, said = built(model)
+    twin, inputs, recording = _recorded(given, input, batch)
     count = _Count(twin, recording, inputs)
     boxes = tuple(count.boxes())
     losses, floors = _misfits(boxes)
@@ -47,41 +49,47 @@ def summary(model: nn.Module | Callable[[], nn.Module], input: Input, *, batch: 
         raise ArgumentError("strides that do not fit:\n  " + "\n  ".join((*losses, *floors)))
     found = inputs[0].shape[0] if inputs[0].ndim else batch
     name = getattr(getattr(twin.model, "spec", None), "name", None) or type(twin.model).__name__
-    told = (*twin.notes, *recording.notes, *count.notes())
+    told = (*said, *twin.notes, *recording.notes, *count.notes())
     return Summary(name, found, boxes, count.totals(boxes), losses, floors, advice_of(boxes, count.slid, count.paths), told, count.last_map())
 
 
-def _inputs(model: nn.Module, given: Input, batch: int) -> tuple[Tensor, ...]:
+def _inputs(twin: Weightless, given: Input, batch: int) -> tuple[Tensor, ...]:
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ArgumentError(f"batch: got {batch!r}, expected a whole number of 1 or more")
     several: Sequence[Any] = (given,) if isinstance(given, Tensor) or _is_shape(given) else given if isinstance(given, (list, tuple)) else ()
     if not several or not all(isinstance(one, Tensor) or _is_shape(one) for one in several):
         raise ArgumentError(f"input: got {given!r}, expected one sample's shape such as (3, 224, 224), a tensor, or a list of these")
-    return tuple(_input(model, one, batch) for one in several)
+    return tuple(_input(twin, one, batch) for one in several)
 
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0 and all(isinstance(n, int) and n > 0 for n in value)
 
 
-def _input(model: nn.Module, given: Any, batch: int) -> Tensor:
+def _input(twin: Weightless, given: Any, batch: int) -> Tensor:
     if isinstance(given, Tensor):
-        return torch.empty(given.shape, dtype=given.dtype, device="meta")
-    tokens = len(given) == 1 and any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in model.modules())
-    floats = [p.dtype for p in model.parameters() if p.is_floating_point()]
+        return twin.input(given.shape, given.dtype)
+    tokens = len(given) == 1 and any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in twin.model.modules())
+    floats = [p.dtype for p in twin.model.parameters() if p.is_floating_point()]
     dtype = torch.int64 if tokens else floats[0] if floats else torch.float32
-    return torch.empty((batch, *given), dtype=dtype, device="meta")
+    return twin.input((batch, *given), dtype)
 
 
-def _recorded(model: nn.Module, inputs: tuple[Tensor, ...]) -> Recording:
-    try:
-        with without_values():
-            return record(model, *inputs)
-    except Exception as error:
-        shapes = " and ".join(spell(tensor.shape) for tensor in inputs)
-        where = _where(model, error)
-        told = " ".join(str(error).split())
-        raise ArgumentError(f"input: {shapes} does not run through {type(model).__name__}{where}: {told or type(error).__name__}") from error
+def _recorded(model: nn.Module, given: Input, batch: int) -> tuple[Weightless, tuple[Tensor, ...], Recording]:
+    """Run a copy without values: on the meta device, which is quick, or of fake tensors where the model's code needs a real device's name."""
+    for fake in (False, True):
+        twin = weightless(model, fake=fake)
+        inputs = _inputs(twin, given, batch)
+        try:
+            with twin.without_values():
+                return twin, inputs, record(twin.model, *inputs)
+        except Exception as error:
+            if not fake:
+                continue
+            shapes = " and ".join(spell(tensor.shape) for tensor in inputs)
+            told = " ".join(str(error).split()) or type(error).__name__
+            raise ArgumentError(f"input: {shapes} does not run through {type(model).__name__}{_where(twin.model, error)}: {told}") from error
+    raise AssertionError("unreachable")
 
 
 def _where(model: nn.Module, error: Exception) -> str:
@@ -98,7 +106,7 @@ class _Count:
     """Everything that goes from call to call: receptive fields, who made which tensor, which parameters were seen."""
 
     def __init__(self, twin: Weightless, recording: Recording, inputs: tuple[Tensor, ...]) -> None:
-        self.model, self.buffers, self.recording, self.inputs = twin.model, twin.buffers, recording, inputs
+        self.twin, self.model, self.buffers, self.recording, self.inputs = twin, twin.model, twin.buffers, recording, inputs
         self.learns = {place: p.requires_grad for p in self.model.parameters() if (place := storage_of(p)) is not None}
         self.sizes = {storage_of(p): p.numel() for p in self.model.parameters()}
         self.owned = self.learns | {place: False for b in self.buffers if (place := storage_of(b)) is not None and place not in self.learns}
@@ -191,7 +199,7 @@ class _Count:
         """Whether the course counts this box's output: convolutions, pools, dense; not a pool that passes its input on as it is."""
         slid = sliding(call)
         if slid is None:
-            return call.operation in DENSE
+            return DENSE.fullmatch(call.operation) is not None
         return slid.kind != "pool" or before != shape
 
     def _axes_after(self, call: Call) -> Axes | None:
@@ -230,7 +238,7 @@ class _Count:
         return None
 
     def _replayed(self, call: Call) -> Replay:
-        with without_values():
+        with self.twin.without_values():
             found = replay(call, owned=self.owned, wanted=self.wanted)
         tensors = [*call.inputs, *call.outputs]
         if found.problem:
@@ -277,9 +285,11 @@ def _geometry(tensor: Tensor) -> tuple[Any, ...]:
 def _multiply_adds(call: Call, found: Replay) -> int:
     """Products of a convolution or linear layer by its shapes; of anything else what runs inside it."""
     module, slid = call.module, sliding(call)
+    if slid is not None and slid.kind == "local":
+        return call.outputs[0].shape[0] * max((p.numel() for p in (module.parameters() if module is not None else ())), default=0)
     weight = getattr(module, "weight", None) if module is not None else call.kwargs.get("weight", call.args[1] if len(call.args) > 1 else None)
     if not isinstance(weight, Tensor) or not call.outputs or (not found.problem and not _plain(call)):
-        return found.products
+        return 0 if NORM.fullmatch(call.operation) or (slid is not None and slid.kind == "pool") else found.products
     if slid is not None and slid.kind == "transposed":
         return call.inputs[0].numel() * weight.numel() // weight.shape[0]
     return call.outputs[0].numel() * weight.numel() // weight.shape[0]
