@@ -14,12 +14,26 @@ from striate.core.contracts import Card
 from striate.zoo.registry import architectures
 
 NAMES = zoo.names()
-QUICK = ("lenet5", "lenet5_1998", "sprint28", "sprint32", "pattern", "nin_cifar", "squeezenet1_1", "resnet18", "resnet20")
+QUICK = ("lenet5", "lenet5_1998", "mlp", "sprint28", "sprint32", "pattern", "nin_cifar", "squeezenet1_1", "resnet18", "resnet20")
 """Run through the whole contract in the fast suite; the others in the slow one."""
-FAMILIES = ("alexnet_2012", "densenet_40_12", "dpn68", "fractalnet20", "googlenet", "inception_v3", "preact_resnet50", "vgg11_bn", "zfnet")
+FAMILIES = (
+    "alexnet_2012",
+    "densenet_40_12",
+    "dpn68",
+    "fractalnet20",
+    "googlenet",
+    "inception_v3",
+    "preact_resnet50",
+    "text_cnn",
+    "vgg11_bn",
+    "zfnet",
+)
 """One more of each family, where a test computes nothing."""
 ENDLESS = ("resnet1202", "preact_resnet1001")
 """So many of the same blocks that even what computes nothing takes seconds."""
+
+SENTENCES = ("text_cnn",)
+"""Their input is the numbers of words, so what changes a picture's digits or layout is not for them (test_text_cnn.py has what is)."""
 
 
 def each(*quick: str) -> list[Any]:
@@ -27,8 +41,10 @@ def each(*quick: str) -> list[Any]:
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
-def small(name: str) -> tuple[int, int, int]:
-    """Return a quick input: 16 pixels where the network takes them."""
+def small(name: str) -> tuple[int, ...]:
+    """Return a quick input: 16 pixels where the network takes them, 9 words."""
+    if name in SENTENCES:
+        return (9,)
     channels, height, width = zoo.card(name).input
     if name == "lenet5_1998":
         return (channels, 28, 28)
@@ -51,8 +67,14 @@ def published_form(name: str, **options: Any) -> tuple[Card, nn.Module]:
 
 
 def pictures(shape: tuple[int, ...], count: int = 4) -> Tensor:
-    """Return random pictures, the same every time."""
-    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+    """Return random pictures C H W, or sentences L, the same every time."""
+    draw = torch.Generator().manual_seed(1)
+    return torch.randint(1, 99, (count, *shape), generator=draw) if len(shape) == 1 else torch.randn(count, *shape, generator=draw)
+
+
+def blank(shape: tuple[int, ...], count: int = 4) -> Tensor:
+    """Return an empty input of that shape on the device in charge."""
+    return torch.empty(count, *shape, dtype=torch.long if len(shape) == 1 else torch.float)
 
 
 def leaves(model: nn.Module) -> dict[str, nn.Module]:
