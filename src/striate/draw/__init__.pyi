@@ -9,6 +9,8 @@ from .images import grid as grid
 from .images import maps as maps
 from .matrices import confusion as confusion
 from .matrices import reliability as reliability
+from .nets import Node as Node
+from .nets import network as network
 from .numbers import count as count
 from .numbers import percent as percent
 from .numbers import short as short

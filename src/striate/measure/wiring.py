@@ -48,11 +48,11 @@ class _Group:
     calls: list[Call]
 
 
-def wiring(model: nn.Module | Callable[[], nn.Module], input: Any, *, depth: int | None = None, batch: int = 1) -> Wiring:  # noqa: A002 - the field's word
+def wire(model: nn.Module | Callable[[], nn.Module], input: Any, *, depth: int | None = None, batch: int = 1) -> Wiring:  # noqa: A002 - the field's word
     """Return the boxes and edges of any nn.Module for one input shape (C, H, W); the model is only read, and no values are computed.
 
     `depth` folds everything more than that many names deep into its block: 1 shows the stages; 0 shows every operation. None chooses the most
-    detail that still gives no more than 90 boxes. Straight runs (convolution, norm, activation) share a box.
+    detail that still gives no more than 90 boxes, and no more than two arrows a box. Straight runs (convolution, norm, activation) share a box.
     Raises `ArgumentError` when the input does not run through the model.
     """
     if depth is not None and depth < 0:
@@ -66,7 +66,7 @@ def wiring(model: nn.Module | Callable[[], nn.Module], input: Any, *, depth: int
     deepest = max((len(call.address.split(".")) for call in calls), default=1)
     for tried in (0, *range(deepest - 1, 1, -1)):
         found = _folded(twin.model, calls, links, inputs, tried)
-        if len(found.nodes) <= MOST:
+        if len(found.nodes) <= MOST and len(found.edges) <= 2 * len(found.nodes):
             return found
     return _folded(twin.model, calls, links, inputs, 1)
 
