@@ -7,7 +7,7 @@ import pytest
 
 from striate import data as d
 from striate.core.errors import ArgumentError, DataError, UnknownNameError
-from striate.data.splits import stratified
+from striate.data.splits import fold_of, stratified
 from striate.data.stores import Fixed, Ragged
 
 
@@ -135,3 +135,19 @@ def test_wrong_tables_are_refused():
         d.Dataset(name="x", classes=("a", "b"), tables={"train": d.Table(store, np.array([0, 1, 2, 0]))})
     with pytest.raises(ArgumentError, match="expected N C H W"):
         Fixed(np.zeros((4, 5, 5), np.uint8), "x")
+
+
+def test_folds_hold_every_sample_out_once_with_the_classes_shares():
+    targets = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [101, 50, 12]))
+    held = [fold_of(targets, fold, 5, seed=3)[1] for fold in range(5)]
+    assert np.array_equal(np.sort(np.concatenate(held)), np.arange(163))
+    for fold, rows in enumerate(held):
+        assert 32 <= len(rows) <= 33
+        assert (np.abs(np.bincount(targets[rows], minlength=3) - np.array([101, 50, 12]) / 5) < 1).all()
+        assert np.array_equal(np.sort(np.r_[fold_of(targets, fold, 5, seed=3)[0], rows]), np.arange(163))
+    assert not np.array_equal(held[0], fold_of(targets, 0, 5, seed=4)[1])
+    for fold, folds in ((5, 5), (-1, 5), (0, 1)):
+        with pytest.raises(ArgumentError, match="fold: got"):
+            fold_of(targets, fold, folds, seed=0)
+    with pytest.raises(ArgumentError, match="leaves folds empty"):
+        fold_of(targets[:3], 0, 4, seed=0)

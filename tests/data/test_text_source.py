@@ -120,3 +120,16 @@ def test_lengths_are_at_least_one():
     tokens, lengths = Vocabulary(("a",), 2).encode([""])
     assert np.array_equal(tokens, [[0, 0]])
     assert lengths.tolist() == [1]
+
+
+def test_a_fold_is_opened_again_by_its_options(tmp_path):
+    lines = [("ab"[i % 2], f"word{i}") for i in range(40)]
+    path = tsv(tmp_path, lines)
+    seen = []
+    for fold in range(4):
+        data = d.text(path, fold=fold, folds=4)
+        assert (data.options, len(data.tables["train"])) == ({"fold": fold, "folds": 4}, 30)
+        assert len(data.preprocess) == 32, "the vocabulary comes from training only"
+        assert d.load(str(path), options=data.options).fingerprint == data.fingerprint
+        seen.append(data.tables["test"].targets)
+    assert [part.sum() for part in seen] == [5] * 4

@@ -43,6 +43,22 @@ def stratified(targets: npt.NDArray[np.int64] | None, count: int, share: float, 
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def fold_of(targets: npt.NDArray[np.int64], fold: int, folds: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Part samples into (kept, held out) row numbers for cross-validation; over `fold` 0 to `folds` - 1 every sample is held out once.
+
+    Each class is shuffled by `seed` and dealt out in turn: folds differ by one sample at most and have the classes' shares. Raises `ArgumentError`.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ArgumentError(f"fold: got {fold} of {folds}, expected 0 to {max(folds, 2) - 1} of at least 2")
+    if folds > len(targets):
+        raise ArgumentError(f"folds: {folds} of {len(targets)} samples leaves folds empty")
+    generator = np.random.Generator(np.random.PCG64(derived_seed(seed)))
+    dealt = np.concatenate([generator.permutation(np.flatnonzero(targets == label)) for label in np.unique(targets)])
+    held = np.zeros(len(targets), dtype=bool)
+    held[dealt[fold::folds]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def held_out(data: Dataset, share: float, seed: int) -> Dataset:
     """Move a stratified share of `train` into `val`; see `Dataset.held_out`."""
     if "train" not in data.tables:

@@ -10,7 +10,7 @@ import numpy as np
 from striate.core.errors import ArgumentError, DataError
 from striate.data.dataset import Dataset, Table
 from striate.data.registry import source
-from striate.data.splits import stratified
+from striate.data.splits import fold_of, stratified
 from striate.data.stores import Tokens, array_fingerprint
 from striate.data.vocabulary import Vocabulary, words_of
 
@@ -20,6 +20,8 @@ def text(
     path: str | Path | Sequence[str | Path],
     *,
     test: float = 0.1,
+    fold: int | None = None,
+    folds: int = 10,
     seed: int = 0,
     words: int | None = None,
     least: int = 1,
@@ -28,8 +30,8 @@ def text(
     """Return labelled sentences as tokens N L int64 (0 pads, 1 is an unknown word); `extra["lengths"]` of each batch has their lengths.
 
     `path` is a file of `label<TAB>text` lines, a folder with one file a class (`reviews.pos`, `reviews.neg`), or a list of such files. The stratified
-    share `test` is held out by `seed`; the vocabulary (at most `words`, each seen `least` times, sentences cut at `longest`) comes from the rest.
-    Raises `DataError` naming file and line.
+    share `test` is held out by `seed`, or for cross-validation `fold` (0 to `folds` - 1), each sample in one of them; the vocabulary (at most
+    `words`, each seen `least` times, sentences cut at `longest`) comes from the rest. Raises `DataError` naming file and line.
     """
     name, spec = "text", None
     if isinstance(path, (str, Path)):
@@ -47,7 +49,8 @@ def text(
     targets = np.array([classes.index(label) for label in labels], dtype=np.int64)
     if not 0 < test < 1:
         raise ArgumentError(f"test: got {test!r}, expected a share between 0 and 1")
-    parts = dict(zip(("train", "test"), stratified(targets, len(targets), test, seed), strict=True))
+    rows_of = stratified(targets, len(targets), test, seed) if fold is None else fold_of(targets, fold, folds, seed)
+    parts = dict(zip(("train", "test"), rows_of, strict=True))
     vocabulary = Vocabulary.learned([lines[row] for row in parts["train"]], most=words, least=least, longest=longest)
     tables = {}
     for part, rows in parts.items():
