@@ -162,3 +162,27 @@ def test_a_layer_the_objective_does_not_read_has_a_gradient_of_zeros():
     found = probe.gradients(Two(), torch.ones(1, 2), at=["a", "b"], of=lambda output: output[0])
     assert found.gradients["b"].tolist() == [[0, 0]]
     assert found.gradients["a"].tolist() == [[1, 1]]
+
+
+def test_edited_changes_what_goes_on_and_only_inside(case):
+    model, x, seen, _ = case
+    plain = model(x)
+    with probe.edited(model, {"block1/add#1": lambda y: y * 0, "fc": lambda y: y + 1}) as changed:
+        got = changed(x)
+        again = changed(x)
+    h = torch.zeros_like(seen["block1/add#1"])
+    for conv in (model.block2.conv1, model.block2.conv2):
+        h = conv(h.relu())
+    wanted = model.fc(h.relu().mean((2, 3))) + 1
+    torch.testing.assert_close(got, wanted)
+    assert torch.equal(got, again)
+    assert torch.equal(model(x), plain)
+
+
+def test_readers_follow_values_not_names(case):
+    model, x, _, _ = case
+    recording = probe.record(model, x)
+    stem = recording["stem"]
+    assert [call.key for call in recording.readers(stem)] == ["/relu#1"]
+    assert [call.key for call in recording.readers(recording["/relu#1"])] == ["block1.conv1", "block1/add#1"]
+    assert recording.readers(recording["fc"]) == ()

@@ -15,6 +15,8 @@ from .pooling import Switches as Switches
 from .pooling import switches as switches
 from .recording import record as record
 from .state import Snapshot as Snapshot
+from .tapping import Taps as Taps
+from .tapping import edited as edited
 from .tapping import tapped as tapped
 from .untouched import traceless as traceless
 from .unwrapping import original as original

@@ -96,6 +96,12 @@ class Recording:
                     return call
         raise unknown_name("layer", address, {call.key for call in (*self.calls, *self.blocks)})
 
+    def readers(self, call: Call) -> tuple[Call, ...]:
+        """Return the calls that took an output of `call` as it came, in order: told by memory, so a view or an in-place result is another value."""
+        given = {_identity(tensor) for tensor in call.outputs}
+        later = self.calls[self.calls.index(call) + 1 :]
+        return tuple(each for each in later if any(_identity(tensor) in given for tensor in each.inputs))
+
     def __repr__(self) -> str:
         return f"Recording({len(self.calls)} calls, {len(self.blocks)} blocks)"
 
@@ -103,3 +109,7 @@ class Recording:
 def tensors(value: Any) -> tuple[Tensor, ...]:
     """Return the tensors in nested tuples, lists and dicts, in order."""
     return tuple(leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+
+
+def _identity(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride()  # noqa: SLF001 - the storage itself

@@ -1,8 +1,8 @@
-"""Layers' outputs as they come, graph and all: for objectives on a layer, such as activation maximisation and inversion."""
+"""Layers' outputs as they come, graph and all: to put an objective on (activation maximisation, inversion), or to change on their way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,12 +43,13 @@ class Taps(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def take(self, address: str, turn: int, output: Any) -> None:
+    def take(self, address: str, turn: int, output: Any) -> Any:
         """Keep one output; a copy with its graph, so that in-place operations after the layer do not reach it."""
         kept = output.clone() if isinstance(output, Tensor) else output
         if turn == 0:
             self._found[address] = {}
         self._found[address][turn] = kept
+        return output
 
 
 @contextmanager
@@ -65,3 +66,25 @@ def tapped(model: nn.Module, at: str | Sequence[str], *, names: Mapping[str, str
     watch.live = taps.take
     with traceless(inner), watch.watching():
         yield taps
+
+
+@contextmanager
+def edited(model: nn.Module, changes: Mapping[str, Callable[[Any], Any]], *, names: Mapping[str, str] | None = None) -> Iterator[nn.Module]:
+    """Inside the block the outputs of layers pass through functions before the model goes on: `{layer: function}`; yields the model to run.
+
+    A name without `[turn]` means every turn. For switching off units, and for initialisation that looks at what a layer gives. The model is left
+    as it was at the end of the block (see `traceless`). Raises `UnknownNameError`, `ArgumentError`.
+    """
+    inner, _ = original(model)
+    wanted = {place: changes[place.asked] for place in places(inner, tuple(changes), names)}
+
+    def change(address: str, turn: int, output: Any) -> Any:
+        for place, function in wanted.items():
+            if place.address == address and place.turn in {None, turn}:
+                output = function(output)
+        return output
+
+    watch = Watch(inner, gradients=False, only={place.address for place in wanted})
+    watch.live = change
+    with traceless(inner), watch.watching():
+        yield inner

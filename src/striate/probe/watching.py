@@ -117,8 +117,8 @@ class Watch(TorchFunctionMode):
         self.shares = gradients and only is None
         self.kept: Callable[[Draft], None] | None = None
         """Called after each call that is kept; may raise `Enough`."""
-        self.live: Callable[[str, int, Any], None] | None = None
-        """Called with address, turn and the output itself, graph and all; then nothing is kept."""
+        self.live: Callable[[str, int, Any], Any] | None = None
+        """Called with address, turn and the output itself, graph and all; what it returns goes on through the model. Nothing is kept then."""
         self.calls: list[Draft] = []
         self.blocks: list[Draft] = []
         self.keeper = Keeper()
@@ -174,17 +174,20 @@ class Watch(TorchFunctionMode):
         self._frames.append(Frame(module, address, turn, draft, calls, leaf=leaf))
         return args, kwargs
 
-    def _after(self, module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
+    def _after(self, module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
         if self._enough:
-            return
+            return None
         while (frame := self._frames.pop()).module is not module:  # an exception the model itself caught left these open
             pass
         if frame.draft is not None:
             with self._quiet():
+                if self.live is not None:
+                    return None if output is None else self.live(frame.address, frame.turn, output)
                 self._finish(frame.draft, output)
                 if frame.leaf:
                     own = {id(p): name for name, p in module.named_parameters()}
                     frame.draft.parameter_edges = {own[key]: edge(alias) for key, alias in frame.aliases.items() if key in own}
+        return None
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
@@ -214,14 +217,13 @@ class Watch(TorchFunctionMode):
         draft = Draft(f"{frame.address}/{name}#{frame.counts[name]}", name, None, func, kept_args, kept_kwargs, frame.turn, in_place, entries=entries)
         given = {id(entry.tensor) for entry in entries}
         draft.parameter_edges = {self.parameters[key]: edge(alias) for key, alias in aliases.items() if id(alias) in given}
+        if self.live is not None:
+            return self.live(draft.address, frame.turn, output)
         frame.calls.append(draft)
         self._finish(draft, args[0] if name == "setitem" else output)
         return output
 
     def _finish(self, draft: Draft, output: Any) -> None:
-        if self.live is not None:
-            self.live(draft.address, draft.turn, output)
-            return
         draft.output = self.keeper.keep(output)
         if self.gradients:
             draft.output_edges = [edge(tensor) for tensor in tensors(output)]

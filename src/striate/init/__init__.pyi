@@ -1,0 +1,9 @@
+from .applying import Applied as Applied
+from .applying import Start as Start
+from .applying import apply as apply
+from .following import followed_by as followed_by
+from .following import gain_of as gain_of
+from .measuring import Row as Row
+from .measuring import Statistics as Statistics
+from .measuring import statistics as statistics
+from .registry import initialisations as initialisations
