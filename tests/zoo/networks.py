@@ -15,30 +15,28 @@ from striate.zoo.registry import architectures
 
 NAMES = zoo.names()
 QUICK = ("lenet5", "lenet5_1998", "mlp", "sprint28", "sprint32", "pattern", "nin_cifar", "squeezenet1_1", "resnet18", "resnet20")
-"""Run through the whole contract in the fast suite; the others in the slow one."""
-FAMILIES = (
-    "alexnet_2012",
-    "densenet_40_12",
-    "dpn68",
-    "fractalnet20",
-    "googlenet",
-    "inception_v3",
-    "preact_resnet50",
-    "text_cnn",
-    "vgg11_bn",
-    "zfnet",
+"""Run through the whole contract in the fast suite."""
+FORMS = (
+    *("alexnet", "alexnet_2012", "alexnet_227", "zfnet", "nin", "vgg11", "vgg11_bn", "squeezenet1_0", "googlenet", "googlenet_2014", "inception_v3"),
+    *("densenet121", "densenet_40_12", "densenet_bc_100_12", "dpn68", "fractalnet20", "resnet50", "resnet50_v1", "plain18", "plain20"),
+    *("preact_resnet50", "preact_resnet164", "wide_resnet50_2", "wide_resnet16_8", "resnext50_32x4d", "resnext29_8x64d", "text_cnn"),
 )
-"""One more of each family, where a test computes nothing."""
+"""One of each form of block: with the quick ones, run through the whole contract in the slow suite. The others are more of the same blocks, deeper
+or wider: what needs real numbers runs them by hand (marker soak), the rest in the slow suite too."""
+FAMILIES = (
+    *("alexnet_2012", "densenet_40_12", "dpn68", "fractalnet20", "googlenet", "inception_v3", "preact_resnet50", "text_cnn", "vgg11_bn", "zfnet"),
+)
+"""One more of each family in the fast suite, where a test computes nothing."""
 ENDLESS = ("resnet1202", "preact_resnet1001")
 """So many of the same blocks that even what computes nothing takes seconds."""
-
 SENTENCES = ("text_cnn",)
 """Their input is the numbers of words, so what changes a picture's digits or layout is not for them (test_text_cnn.py has what is)."""
 
 
-def each(*quick: str) -> list[Any]:
-    """Return every architecture for a parametrised test; all but the named ones are slow."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+def each(*quick: str, real: bool = False) -> list[Any]:
+    """Return every architecture for a parametrised test; all but the named ones are slow, with `real` numbers all but FORMS run by hand."""
+    marks = {name: pytest.mark.soak if real and name not in (*QUICK, *FORMS) else pytest.mark.slow for name in NAMES}
+    return [name if name in quick else pytest.param(name, marks=marks[name]) for name in NAMES]
 
 
 def small(name: str) -> tuple[int, ...]:

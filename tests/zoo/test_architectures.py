@@ -88,7 +88,7 @@ def test_no_box_changes_what_it_is_given(name):
     assert torch.equal(x, kept)
 
 
-@pytest.mark.parametrize("name", each(*QUICK, "googlenet"))
+@pytest.mark.parametrize("name", each(*QUICK, "googlenet", real=True))
 def test_every_parameter_gets_a_gradient(name):
     model, x = build(name).train(), pictures(small(name), 8)
     Classify().loss(model(x), Batch(x=x, y=torch.arange(8) % 7, index=torch.arange(8))).backward()
@@ -125,7 +125,7 @@ def beginnings(key):
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-@pytest.mark.parametrize("name", each(*QUICK))
+@pytest.mark.parametrize("name", each(*QUICK, real=True))
 @torch.no_grad()
 def test_bf16_and_channels_last_agree_with_what_they_stand_for(name):
     """Channels last in float64, where rounding that a deep random net amplifies does not matter; bf16 beside rounding weights and pictures."""
@@ -149,7 +149,7 @@ def test_bf16_and_channels_last_agree_with_what_they_stand_for(name):
     assert (last - plain).abs().max() <= 1e-9 * plain.abs().max()
 
 
-@pytest.mark.parametrize("name", each(*QUICK))
+@pytest.mark.parametrize("name", each(*QUICK, real=True))
 def test_spec_builds_the_same_network_and_a_state_dict_fills_it(name):
     x = pictures(small(name))
     model = calibrated(build(name), x)
