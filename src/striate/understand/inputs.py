@@ -1,0 +1,299 @@
+"""A model and images made ready for a method, and both left as they were: `with prepare(model, images) as p: p.model(p.pixels)`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate.core.errors import ArgumentError, unknown_name
+from striate.core.runtime import generator as seeded
+from striate.probe import original, record, traceless
+from striate.understand.explanation import Explanation
+from striate.understand.fingerprints import of_array, of_model
+from striate.understand.pictures import pixels_of
+
+if TYPE_CHECKING:
+    from striate.understand.registry import Kind
+
+PIXELS_AT_ONCE = 32 * 224 * 224
+"""Of one chunk, unless `batch` says otherwise; small pictures come in up to 512."""
+_MISFIT = re.compile(
+    r"(expected input|shapes cannot be multiplied|size mismatch|must match the size|kernel size can't be greater|output size is too small"
+    r"|invalid for input of size|expected .* channels|sizes? .* must match|too small)",
+    re.IGNORECASE,
+)
+
+_PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
+"""Operations after the last layer that are not it: a map is looked at before it is pooled."""
+
+
+class Prepared:
+    """What `prepare` gives.
+
+    `network`     the nn.Module itself, in eval mode: layer names are its own
+    `pixels`      N C H W in [0, 1], on the network's device: float32 (float64 for a float64 network)
+    `preprocess`  pixels -> the network's input; `inputs` is that of `pixels`
+    `classes`     class names in label order, or empty
+    `names`       the pictures' file names, or empty
+    `notes`       what a person should know; a method may append
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pixels: Tensor,
+        preprocess: Any,
+        *,
+        target: Any = None,
+        classes: Sequence[str] = (),
+        names: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        batch: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.network, self.pixels, self._preprocess, self._asked = network, pixels, preprocess, target
+        self.classes, self.names, self.notes, self.seed = tuple(classes), tuple(names), list(notes), seed
+        self.batch = batch or max(1, min(512, PIXELS_AT_ONCE // max(1, pixels.shape[-2] * pixels.shape[-1])))
+        self._dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def preprocess(self, pixels: Tensor) -> Tensor:
+        """Return the network's input for pixels N C H W, differentiable."""
+        made = pixels if self._preprocess is None else self._preprocess(pixels)
+        if not isinstance(made, Tensor):
+            raise ArgumentError(f"preprocess: returned {type(made).__name__}, expected a tensor N C H W")
+        return made.to(self._dtype)
+
+    def model(self, pixels: Tensor) -> Tensor:
+        """Return logits N K for pixels N C H W in [0, 1], preprocessing inside, differentiable; half precision is raised to float32."""
+        output = self.output(pixels)
+        if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
+            output = self._said(output[0], "the network returns several outputs: the first is taken for the class scores")
+        elif isinstance(found := getattr(output, "logits", None), Tensor):
+            output = found
+        if not isinstance(output, Tensor) or output.ndim != 2:
+            came = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+            raise ArgumentError(f"model: returns {came} for {len(pixels)} pictures, expected class scores N K; this method needs a classifier")
+        return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+
+    def output(self, pixels: Tensor) -> Any:
+        """Return what the network returns, whatever it is. Raises `ArgumentError` where the pictures do not fit the network."""
+        x = self.preprocess(pixels)
+        try:
+            return self.network(x)
+        except RuntimeError as error:
+            if _MISFIT.search(str(error)):
+                raise ArgumentError(f"images: this network does not take pictures of shape {'×'.join(map(str, x.shape[1:]))}: {error}") from error
+            raise
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        """The network's input for `pixels`."""
+        return self.preprocess(self.pixels)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Class scores N K of `pixels`, without gradients, computed in chunks."""
+        with torch.no_grad():
+            found = torch.cat([self.model(self.pixels[part]) for part in self.chunks()])
+        if not bool(found.isfinite().all()):
+            raise ArgumentError("model: its scores for these pictures are NaN or infinite; there is nothing to explain")
+        return found
+
+    @cached_property
+    def target(self) -> Tensor:
+        """The class explained for each picture, N int64: the one asked for, else the predicted one."""
+        if self._asked is None:
+            return self.logits.argmax(1)
+        asked = self._asked.tolist() if isinstance(self._asked, (Tensor, np.ndarray)) else self._asked
+        values = list(asked) if isinstance(asked, (list, tuple)) else [asked] * len(self)
+        if len(values) != len(self):
+            raise ArgumentError(f"target: got {len(values)} for {len(self)} pictures, expected one class, or one for each picture")
+        return torch.tensor([self._class(value) for value in values], device=self.pixels.device)
+
+    def _class(self, value: Any) -> int:
+        count = self.logits.shape[1]
+        if isinstance(value, str):
+            if value not in self.classes:
+                raise unknown_name("class", value, self.classes or map(str, range(count)))
+            return self.classes.index(value)
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < count:
+            raise ArgumentError(f"target: got {value!r}, expected a class from 0 to {count - 1}" + (" or its name" if self.classes else ""))
+        return int(value)
+
+    def chunks(self, batch: int | None = None) -> Iterator[slice]:
+        """Yield slices over the pictures, of at most `batch` (what fits memory comfortably, unless told)."""
+        size = batch or self.batch
+        return (slice(start, min(start + size, len(self))) for start in range(0, len(self), size))
+
+    def generator(self, number: int, *more: int) -> torch.Generator:
+        """Return a CPU generator for picture `number`: seeded by `seed` and the picture's content, so that its place in a batch does not count."""
+        return seeded(self.seed, int(self.fingerprints[number], 16), *more)
+
+    @cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """One for each picture."""
+        return tuple(of_array(each) for each in self.pixels)
+
+    def caption(self, number: int) -> str:
+        """Return a class's name, or its number where names are unknown."""
+        return self.classes[number] if number < len(self.classes) else f"class {number}"
+
+    def explanation(
+        self,
+        method: str,
+        kind: Kind,
+        arrays: Mapping[str, Tensor | np.ndarray[Any, Any]],
+        *,
+        options: Mapping[str, Any] | None = None,
+        layer: str | None = None,
+        targeted: bool = False,
+        receipts: Mapping[str, float] | None = None,
+        notes: Sequence[str] = (),
+        shared: Sequence[str] = (),
+        pixels: bool = True,
+    ) -> Explanation:
+        """Put a method's arrays (tensors or arrays) into an Explanation with pictures, names, fingerprints and notes.
+
+        `targeted`: the classes explained go with it; `pixels`: the pictures do. A map's raw smallest and largest value are always among the receipts.
+        """
+        plain = {name: _array(value) for name, value in arrays.items()}
+        if pixels and "pixels" not in plain:
+            plain["pixels"] = _array(self.pixels)
+        cheap: dict[str, float] = {}
+        if "map" in plain and plain["map"].size:
+            cheap = {"raw_min": float(plain["map"].min()), "raw_max": float(plain["map"].max())}
+        return Explanation(
+            kind=kind,
+            method=method,
+            arrays=plain,
+            options=dict(options or {}),
+            layer=layer,
+            target=tuple(self.target.tolist()) if targeted else None,
+            fingerprints={"model": of_model(self.network), "images": " ".join(self.fingerprints)},
+            seed=self.seed,
+            receipts={**cheap, **(receipts or {})},
+            notes=tuple(dict.fromkeys([*self.notes, *notes])),
+            shared=tuple(shared),
+            names=self.names,
+            classes=self.classes,
+        )
+
+    def _said(self, value: Any, note: str) -> Any:
+        if note not in self.notes:
+            self.notes.append(note)
+        return value
+
+
+@contextmanager
+def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = None, batch: int | None = None, seed: int = 0) -> Iterator[Prepared]:
+    """Make a model (any nn.Module, or a Run) and images ready: eval mode, parameters without gradients, compiled code unwrapped; restored at the end.
+
+    `preprocess`: what turns pixels into the network's input: a callable, `"imagenet"`, `"identity"`, or None for the Run's or the loaded weights'
+    own, and identity for a foreign model, which the notes say. `target`: a class number or name, one for each picture, or None for the predicted class.
+    Gradients are enabled inside: use torch.no_grad() where none are wanted.
+    Raises `ArgumentError` for images, classes or weights (NaN) that will not do.
+    """
+    network, own, classes = opened(model)
+    inner, notes = original(network)
+    how, said = chosen_preprocess(preprocess, own)
+    check_weights(inner)
+    pixels, names, changed = pixels_of(images, how)
+    first = next((p for p in inner.parameters() if p.is_floating_point()), None)
+    if first is not None:
+        pixels = pixels.to(first.device, torch.float64 if first.dtype == torch.float64 else torch.float32)
+    channels = getattr(how, "channels", None)
+    if channels is not None and pixels.shape[1] != channels:
+        pixels, told = _recoloured(pixels, channels)
+        changed.append(told)
+    with traceless(inner), ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast(pixels.device.type, enabled=False))
+        inner.eval()
+        for parameter in inner.parameters():
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
+        yield Prepared(inner, pixels, how, target=target, classes=classes, names=names, notes=[*notes, *said, *changed], batch=batch, seed=seed)
+
+
+def opened(model: Any) -> tuple[nn.Module, Any, tuple[str, ...]]:
+    """Return a Run's (or its folder's) network, preprocess and classes; of a module itself, and what its loaded weights brought along."""
+    from striate.training import Run
+    from striate.zoo import loaded_into
+
+    if isinstance(model, Run):
+        return model.model, model.preprocess, tuple(model.classes)
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model: got {type(model).__name__}, expected an nn.Module or a Run")
+    inner, _ = original(model)
+    loaded = loaded_into(inner)
+    own = getattr(inner, "preprocess", None)
+    preprocess = loaded.preprocess if loaded is not None else own if hasattr(own, "to_json") else None
+    return model, preprocess, loaded.classes if loaded is not None and not loaded.fresh else ()
+
+
+def chosen_preprocess(asked: Any, own: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the preprocess to use (None: identity) and what a person should know about the choice."""
+    if asked is None:
+        if own is not None:
+            return own, ()
+        return None, ("no preprocess is known for this model, so its input is the pixels, 0 to 1, as they are; give preprocess= if it wants another",)
+    if isinstance(asked, str):
+        if asked == "identity":
+            return None, ()
+        if asked == "imagenet":
+            from striate.zoo import imagenet_preprocess
+
+            return imagenet_preprocess(), ()
+        raise unknown_name("preprocess", asked, ("imagenet", "identity"))
+    if not callable(asked):
+        raise ArgumentError(f"preprocess: got {type(asked).__name__}, expected a callable, 'imagenet' or 'identity'")
+    return asked, ()
+
+
+def check_weights(model: nn.Module) -> None:
+    """Raise `ArgumentError` where a parameter or buffer is NaN or infinite."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not bool(tensor.detach().sum(dtype=torch.float64).isfinite()) and not bool(tensor.isfinite().all()):
+            raise ArgumentError(f"model: {name} holds NaN or infinite values; there is nothing to explain. Load sound weights first")
+
+
+def default_layer(model: nn.Module, images: Tensor) -> str:
+    """Return the last layer that still gives a map (N C H W with H, W > 1) before the pooling that ends it: what a CAM looks at by default.
+
+    `images`: the network's input, one picture is enough. Raises `ArgumentError` for a network without any map.
+    """
+    best: str | None = None
+    for call in record(model, images[:1]):
+        shape = call.outputs[0].shape if len(call.outputs) == 1 else ()
+        if len(shape) == 4 and min(shape[-2:]) > 1 and not _PASSED.search(call.operation):
+            best = call.key
+    if best is None:
+        raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1), so there is none to look at; give layer=")
+    return best
+
+
+def _recoloured(pixels: Tensor, channels: int) -> tuple[Tensor, str]:
+    if pixels.shape[1] == 1 and channels == 3:
+        return pixels.expand(-1, 3, -1, -1).contiguous(), "grey pictures were given to all three channels"
+    if pixels.shape[1] == 3 and channels == 1:
+        weights = pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        return (pixels * weights).sum(1, keepdim=True), "colour pictures were turned grey"
+    raise ArgumentError(f"images: got {pixels.shape[1]} channels, expected {channels}")
+
+
+def _array(value: Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype in (torch.float16, torch.bfloat16) else value).numpy()
+    return value.astype(np.float32) if value.dtype == np.float64 and value.ndim == 4 and value.shape[1] in (1, 3) else value

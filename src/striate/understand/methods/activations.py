@@ -1,0 +1,46 @@
+"""What a layer answers to pictures: its maps (or numbers) as they are (row U1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from striate.core.errors import ArgumentError
+from striate.probe import activations as seen
+from striate.understand.explanation import Explanation
+from striate.understand.inputs import default_layer, prepare
+from striate.understand.registry import method
+
+
+@method("activations", help="What the channels of a layer answer to the pictures", needs="images", kind="map")
+def activations(
+    model: Any,
+    images: Any,
+    *,
+    layer: str | None = None,
+    channels: Sequence[int] | None = None,
+    preprocess: Any = None,
+    batch: int | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Return a layer's output for each picture: `activation` N C H W (or N F), raw.
+
+    `layer`: a module path, a function's address, default the last with maps; `channels`: only these, default all. `map`
+    is the mean over channels where the layer has maps. Raises `UnknownNameError` for a layer or channel that is not there. Row U1.
+    """
+    with prepare(model, images, preprocess=preprocess, batch=batch, seed=seed) as p, torch.no_grad():
+        place = layer or default_layer(p.network, p.inputs[:1])
+        found = torch.cat([seen(p.network, p.inputs[part], at=place)[place] for part in p.chunks()])
+        if found.ndim not in (2, 4):
+            raise ArgumentError(f"{place}: its output has shape {tuple(found.shape)}, expected N C H W or N F")
+        if channels is not None:
+            if bad := [number for number in channels if not 0 <= number < found.shape[1]]:
+                raise ArgumentError(f"channels: got {bad[0]}, but {place} has channels 0 to {found.shape[1] - 1}")
+            found = found[:, list(channels)]
+        arrays = {"activation": found} | ({"map": found.mean(1)} if found.ndim == 4 else {})
+        dead = float((found.flatten(2).amax(-1) if found.ndim == 4 else found).amax(0).le(0).float().mean())
+        receipts = {"channels": found.shape[1], "share_of_zeros": float(found.le(0).float().mean()), "silent_channels": dead}
+        chosen = {"channels": None if channels is None else tuple(channels)}
+        return p.explanation("activations", "map", arrays, layer=place, options=chosen, receipts=receipts)

@@ -1,0 +1,110 @@
+"""From whatever a user calls images (tensors, arrays, PIL pictures, files) to pixels N C H W in [0, 1]."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.core.errors import ArgumentError
+from striate.pixels import decode
+
+
+def pixels_of(images: Any, preprocess: Any = None) -> tuple[Tensor, tuple[str, ...], list[str]]:
+    """Return pixels N C H W (float32, or float64 where it came so) in [0, 1], the pictures' names, and notes on what was changed.
+
+    `images`: a tensor or array, uint8 or float in [0, 1], N C H W or one C H W; a PIL picture; a file; or a list of any of these. Pictures and
+    files are brought to the size of `preprocess` where it has one. Raises `ArgumentError`, `PictureError`.
+    """
+    notes: list[str] = []
+    if isinstance(images, (Tensor, np.ndarray)):
+        return _scaled(_batched(_tensor(images, notes))), (), notes
+    single = isinstance(images, (str, Path)) or hasattr(images, "convert")
+    items: Sequence[Any] = [images] if single else images
+    if not isinstance(items, Sequence) or not len(items):
+        raise ArgumentError(f"images: got {_came(images)}, expected a tensor or array N C H W, PIL pictures, or files")
+    read = [_one(item, preprocess, notes) for item in items]
+    shapes = {tuple(each.shape[1:]) for each in read}
+    if len(shapes) > 1:
+        told = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes)[:4])
+        raise ArgumentError(f"images: they have different shapes ({told}); give them one size, or a preprocess with a size")
+    names = tuple(Path(item).name if isinstance(item, (str, Path)) else "" for item in items)
+    return torch.cat(read), names if any(names) else (), notes
+
+
+def _one(item: Any, preprocess: Any, notes: list[str]) -> Tensor:
+    if isinstance(item, (Tensor, np.ndarray)):
+        tensor = _tensor(item, notes)
+        if tensor.ndim == 4 and len(tensor) != 1:
+            raise ArgumentError(f"images: a list's items are single pictures, got one of shape {tuple(tensor.shape)}")
+        return _scaled(_batched(tensor))
+    if hasattr(item, "convert"):
+        return _scaled(_fitted(_of_pil(item), preprocess, notes)[None])
+    if isinstance(item, (str, Path)):
+        detail = getattr(preprocess, "detail", None)
+        return _scaled(_fitted(decode(item, short_side=detail), preprocess, notes)[None])
+    raise ArgumentError(f"images: got {_came(item)} in the list, expected tensors, arrays, PIL pictures or files")
+
+
+def _of_pil(picture: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
+    return array if array.ndim == 3 else array[:, :, None]
+
+
+def _fitted(picture: np.ndarray[Any, Any], preprocess: Any, notes: list[str]) -> Tensor:
+    """Bring H W C uint8 to the network's own size, where that is known."""
+    if not hasattr(preprocess, "fit"):
+        return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    fitting = preprocess
+    if preprocess.resize == "none" and picture.shape[:2] != tuple(preprocess.size):
+        fitting = dataclasses.replace(preprocess, resize="crop")
+        _note(notes, f"brought to {preprocess.size[0]} x {preprocess.size[1]} pixels, the size this network learned on")
+    fitted: Tensor = fitting.fit(picture)
+    return fitted
+
+
+def _tensor(images: Any, notes: list[str]) -> Tensor:
+    tensor = images.detach() if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    if tensor.ndim == 2:
+        tensor = tensor[None]
+    if tensor.ndim not in (3, 4) or 0 in tensor.shape:
+        raise ArgumentError(f"images: got shape {tuple(tensor.shape)}, expected N C H W or C H W")
+    if tensor.shape[-3] > 4 and tensor.shape[-1] in (1, 3) and tensor.shape[-3] != tensor.shape[-1]:
+        tensor = tensor.movedim(-1, -3)
+        _note(notes, "the channels stood last and were moved to the front")
+    return tensor
+
+
+def _batched(tensor: Tensor) -> Tensor:
+    return tensor if tensor.ndim == 4 else tensor[None]
+
+
+def _scaled(tensor: Tensor) -> Tensor:
+    if tensor.dtype == torch.uint8:
+        return tensor.to(torch.float32) / 255
+    if not tensor.is_floating_point():
+        raise ArgumentError(f"images: got {tensor.dtype}, expected uint8 (0 to 255) or floats (0 to 1)")
+    if not bool(tensor.isfinite().all()):
+        raise ArgumentError("images: some values are NaN or infinite, expected 0 to 1")
+    low, high = float(tensor.min()), float(tensor.max())
+    if low < -1e-4 or high > 1 + 1e-4:
+        raise ArgumentError(
+            f"images: floats run from {low:.4g} to {high:.4g}, expected 0 to 1: pixels, not standardised values. "
+            "Divide by 255, or give uint8; what standardises them goes into preprocess="
+        )
+    kept = tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
+    return kept.clone()
+
+
+def _note(notes: list[str], text: str) -> None:
+    if text not in notes:
+        notes.append(text)
+
+
+def _came(value: Any) -> str:
+    return f"{len(value)} items of nothing" if isinstance(value, Sequence) and not len(value) else type(value).__name__
