@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -99,7 +100,8 @@ class Recording:
     def readers(self, call: Call) -> tuple[Call, ...]:
         """Return the calls that took an output of `call` as it came, in order: told by memory, so a view or an in-place result is another value."""
         given = {_identity(tensor) for tensor in call.outputs}
-        later = self.calls[self.calls.index(call) + 1 :]
+        before = self.calls.index(call) + 1 if call in self.calls else 0
+        later = self.calls[before:]
         return tuple(each for each in later if any(_identity(tensor) in given for tensor in each.inputs))
 
     def __repr__(self) -> str:
@@ -112,4 +114,6 @@ def tensors(value: Any) -> tuple[Tensor, ...]:
 
 
 def _identity(tensor: Tensor) -> tuple[Any, ...]:
+    if tensor.layout != torch.strided:
+        return (id(tensor),)
     return tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.shape, tensor.stride()  # noqa: SLF001 - the storage itself
