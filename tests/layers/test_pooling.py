@@ -106,6 +106,25 @@ def test_root_of_the_sum_is_torchs_lp_pool(kernel, stride, ceil_mode, more):
     assert torch.allclose(mean(x).square(), F.avg_pool2d(x.square(), kernel, stride, ceil_mode=ceil_mode), rtol=1e-12)
 
 
+@settings(max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.booleans(), st.integers(1, 6), st.integers(1, 6))
+def test_windows_that_hang_over_and_windows_that_do_not_fit(kernel, stride, padding, ceil_mode, height, width):
+    """Ours and torch's pooling take the same inputs, and give the same."""
+    padding = min(padding, kernel // 2)
+    x = torch.randn(1, 2, height, width, dtype=torch.float64)
+    try:
+        wanted = F.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode)
+    except RuntimeError:
+        for pool in (MaxPool2d, L2Pool2d):
+            with pytest.raises(ArgumentError, match=r"kernel_size \d needs at least"):
+                pool(kernel, stride, padding, ceil_mode=ceil_mode)(x)
+        return
+    assert torch.equal(MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)(x), wanted)
+    ones = L2Pool2d(kernel, stride, padding, form="root_sum_of_squares", ceil_mode=ceil_mode)(torch.ones_like(x))
+    cells = F.avg_pool2d(torch.ones_like(x), kernel, stride, padding, ceil_mode=ceil_mode, divisor_override=1)
+    assert torch.allclose(ones.square(), cells)
+
+
 def test_a_window_of_zeros_has_the_gradient_zero():
     x = torch.zeros(1, 4, 4, requires_grad=True)
     for form in ("root_mean_square", "root_sum_of_squares"):

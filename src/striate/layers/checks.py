@@ -47,12 +47,19 @@ def maps(layer: nn.Module, x: Tensor, channels: int | None = None, *, places: in
 
 
 def windows(
-    layer: nn.Module, x: Tensor, kernel: Sequence[int], padding: Sequence[int], dilation: Sequence[int] = (1, 1), *, name: str = "input"
+    layer: nn.Module,
+    x: Tensor,
+    kernel: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int] = (1, 1),
+    *,
+    spare: Sequence[int] = (0, 0),
+    name: str = "input",
 ) -> None:
-    """Ask for places that a window fits into once they are padded; raises `ArgumentError`."""
+    """Ask for places that a window fits into once they are padded; `spare` of its cells may hang over (ceil_mode). Raises `ArgumentError`."""
     places = len(kernel)
-    for axis, (size, pad, step) in enumerate(zip(kernel, padding, dilation, strict=True), start=-places):
-        reach = step * (size - 1) + 1
+    for axis, (size, pad, step, over) in enumerate(zip(kernel, padding, dilation, spare, strict=True), start=-places):
+        reach = step * (size - 1) + 1 - over
         if x.size(axis) + 2 * pad < reach:
             dilated = f" (dilated by {step}: {reach})" if step > 1 else ""
             raise ArgumentError(

@@ -48,12 +48,17 @@ class L2Pool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Turn N C H W into N C OH OW (C H W into C OH OW)."""
         checks.maps(self, x)
-        checks.windows(self, x, self.kernel_size, self.padding)
-        divisor = 1 if self.form == "root_sum_of_squares" else None
-        wide = checks.wide(x)
-        sums = F.avg_pool2d(wide * wide, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, divisor)
+        checks.windows(self, x, self.kernel_size, self.padding, spare=[step - 1 if self.ceil_mode else 0 for step in self.stride])
+        sums = self._sums(checks.wide(x).square())
         some = sums > 0
         return torch.where(some, torch.where(some, sums, 1).sqrt(), 0).to(x.dtype)
+
+    def _sums(self, squares: Tensor) -> Tensor:
+        if self.form == "root_mean_square":
+            return F.avg_pool2d(squares, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        if self.ceil_mode:  # windows that hang over have fewer cells
+            return F.avg_pool2d(squares, self.kernel_size, self.stride, self.padding, ceil_mode=True, divisor_override=1)
+        return F.avg_pool2d(squares, self.kernel_size, self.stride, self.padding) * (self.kernel_size[0] * self.kernel_size[1])
 
     def extra_repr(self) -> str:
         """Spell the options."""

@@ -36,14 +36,15 @@ class MaxPool2d(nn.MaxPool2d):
         super().__init__(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
         self._kernel, self._padding = checks.pair("kernel_size", kernel_size), checks.pair("padding", padding, least=0)
         self._dilation = checks.pair("dilation", dilation)
-        checks.pair("stride", kernel_size if stride is None else stride)
+        steps = checks.pair("stride", kernel_size if stride is None else stride)
+        self._spare = tuple(step - 1 if ceil_mode else 0 for step in steps)
         if any(2 * pad > size for pad, size in zip(self._padding, self._kernel, strict=True)):
             raise ArgumentError(f"padding: got {padding}, expected at most half of kernel_size {kernel_size}: a window must see the input")
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:  # noqa: A002 - torch's own name for it
         """Turn N C H W (or C H W) into N C OH OW, the largest value of each window; with `return_indices` also the switches."""
         checks.maps(self, input)
-        checks.windows(self, input, self._kernel, self._padding, self._dilation)
+        checks.windows(self, input, self._kernel, self._padding, self._dilation, spare=self._spare)
         if input.dtype == torch.bfloat16 and input.device.type == "cpu" and input.shape[-3] % VECTOR:
             if self.return_indices:
                 wide, switches = super().forward(input.float())
