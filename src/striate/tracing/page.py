@@ -31,6 +31,7 @@ def as_html(trace: Trace) -> str:
         "DOCUMENT": _inside_script(document),
         "MAPS": json.dumps(maps, separators=(",", ":")),
         "TERMS": (folder / "page_terms.js").read_text(encoding="utf-8"),
+        "DRAW": (folder / "page_maps.js").read_text(encoding="utf-8"),
         "VIEW": (folder / "page_view.js").read_text(encoding="utf-8"),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")

@@ -124,6 +124,7 @@ const Terms = (() => {
           ["delta", [n, c, ...i], read(delta, [n, c, ...i]), ""],
           ["switch", null, String(winner(windows.cells(i))) === String(cell) ? 1 : 0, ""],
         ]),
+        beside: [["x", place]],
       };
     }
     const share = (i) => {
