@@ -83,7 +83,7 @@ def _card(name: str, parameters: int, error: str) -> Card:
 
 
 CARDS = {
-    "dpn68": _card("dpn68", 12_611_602, ""),
+    "dpn68": _card("dpn68", 12_611_602, "ImageNet validation, top 1, one crop: 23.57 %"),
     "dpn92": _card("dpn92", 37_668_392, "ImageNet validation, top 1, one crop: 20.73 %"),
     "dpn98": _card("dpn98", 61_570_728, DPN98.error),
     "dpn131": _card("dpn131", 79_254_504, "ImageNet validation, top 1, one crop: 19.93 %"),

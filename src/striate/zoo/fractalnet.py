@@ -97,13 +97,10 @@ class Join(nn.Module):
 
     def forward(self, *columns: Tensor) -> Tensor:
         """Turn tensors N C H W into one."""
-        if not self.training:
-            return torch.stack(columns).mean(0)
-        weights = self.weights(len(columns), columns[0])
-        joined = columns[0] * weights[0]
-        for column, weight in zip(columns[1:], weights[1:], strict=True):
-            joined = joined + column * weight
-        return joined
+        if self.training:
+            columns = tuple(column * share for column, share in zip(columns, self.weights(len(columns), columns[0]), strict=True))
+        total: Tensor = sum(columns[1:], columns[0])
+        return total if self.training else total / len(columns)
 
     def weights(self, count: int, like: Tensor) -> Tensor:
         """Draw the share of each input: count N 1 1 1, adding up to 1 for each picture."""
