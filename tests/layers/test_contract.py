@@ -226,8 +226,10 @@ def test_channels_last_and_bf16_autocast_change_nothing_that_counts(name):
         last = [x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs]
         got = made(*last)
         assert torch.allclose(got, wanted, rtol=1e-5, atol=1e-6)
-        whole = copy.deepcopy(made).to(memory_format=torch.channels_last)
-        assert torch.allclose(whole(*last), wanted, rtol=1e-5, atol=1e-6)
+    else:
+        last = inputs
+    whole = copy.deepcopy(made).to(memory_format=torch.channels_last)
+    assert torch.allclose(whole(*last), wanted, rtol=1e-5, atol=1e-6)
     with torch.autocast("cpu", torch.bfloat16):
         assert (made(*inputs).float() - wanted).abs().max() <= 0.02 * wanted.abs().max()
     half = [x.bfloat16() if x.is_floating_point() else x for x in inputs]

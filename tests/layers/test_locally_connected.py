@@ -103,6 +103,7 @@ def test_a_place_that_is_not_seen_gets_no_message_and_one_picture_is_a_batch_of_
     out = local(x)
     assert torch.equal(out, local(x[None])[0])
     out.sum().backward()
+    assert local(x[None][:0]).shape == (0, 2, 2, 2)
     assert not x.grad[0, 4].any()
     assert not x.grad[0, :, 4].any()
     assert x.grad[0, :4, :4].all()

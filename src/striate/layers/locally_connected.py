@@ -110,9 +110,9 @@ class LocallyConnected(nn.Module):
             x = F.pad(x, [zeros for sides in reversed(self._zeros) for zeros in sides])
         samples, places = x.size(0), _product(self.output_size)
         entries, gather = (x.permute(0, 2, 3, 1), self.gather_last) if channels_last else (x, self.gather)
-        patches = entries.reshape(samples, -1).t().contiguous().index_select(0, gather).view(places, -1, samples)
-        weight = self.weight.view(places, self.out_channels, -1)
-        bias = None if self.bias is None else self.bias.view(places, self.out_channels, 1)
+        weight = self.weight.reshape(places, self.out_channels, -1)  # a copy only where the weights were made channels_last
+        patches = entries.flatten(1).t().contiguous().index_select(0, gather).view(places, weight.size(2), samples)
+        bias = None if self.bias is None else self.bias.reshape(places, self.out_channels, 1)
         if samples <= FEW:
             made = _multiplied(patches.transpose(1, 2).contiguous(), weight.transpose(1, 2), None if bias is None else bias.transpose(1, 2))
             made = made.transpose(0, 1).contiguous()
