@@ -103,7 +103,7 @@ class LocallyConnected(nn.Module):
             checks.refuse(self, "input", x, f"N x {self.in_channels} x {size}: its weights belong to the places of an input of {size}")
         if x.dim() == self.axes + 1:
             return self._forward(x.unsqueeze(0)).squeeze(0)
-        if torch.is_autocast_enabled(x.device.type):
+        if x.dtype != torch.float64 and torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))  # before the patches multiply it
         channels_last = self.axes == 2 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
         if any(map(any, self._zeros)):
