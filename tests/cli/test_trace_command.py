@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from striate.cli import main
+from striate.pixels import Preprocess
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "trace"
 VOLUME = str(EXAMPLES / "volume.json")
@@ -83,6 +86,28 @@ def test_an_architecture_and_a_picture(capsys, tmp_path):
     assert out.out.startswith("conv1 output[0, 0, 3, 3] = ")
     assert main(["trace", "resnet18", "--input", "3x64x64"]) == 2
     assert "Choose a layer" in capsys.readouterr().err
+
+
+def test_a_run_looks_at_a_picture_as_it_learned_to(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    eye = Preprocess(size=(8, 8), channels=1, mean=(0.5,), std=(0.25,), resize="none")
+
+    class Opened:
+        folder, facts, preprocess, model = tmp_path / "runs" / "mine", {"input": [1, 8, 8]}, eye, nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+    monkeypatch.setattr("striate.training.Run.load", classmethod(lambda cls, folder: Opened))
+    Opened.folder.mkdir(parents=True)
+    (Opened.folder / "run.json").write_text("{}")
+    Image.fromarray(np.full((8, 8), 51, dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((20, 16), 51, dtype=np.uint8)).save(tmp_path / "b.png")
+    for name, notes in (("a.png", 0), ("b.png", 1)):
+        assert main(["trace", "mine", "--input", name, "--target", "2", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["title"] == "mine"
+        assert told["arrays"][0]["data"] == pytest.approx([(51 / 255 - 0.5) / 0.25] * 64, rel=1e-6)
+        assert len([note for note in told["notes"] if "brought to 8 x 8 pixels" in note]) == notes
+    assert not Opened.model.training
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ WHOLE, SPOTS = 60_000, 12
 
 def sources_of(recording: Recording, inputs: tuple[Any, ...], model: nn.Module) -> Callable[[Call], tuple[str | None, ...]]:
     """Find where a call's inputs come from: the latest earlier output with the same numbers."""
-    order = list(recording.calls) + [each for call in recording.calls for each in call.inside]
+    order = [each for call in recording.calls for each in (*call.inside, call)]
 
     def same(a: Tensor, b: Any) -> bool:
         return isinstance(b, Tensor) and a.shape == b.shape and bool((a == b.to(a.dtype)).all())
@@ -105,7 +105,7 @@ def _plain_options(narration: Narration) -> Mapping[str, Any]:
     return {field.name: getattr(formula, field.name) for field in dataclasses.fields(formula)}
 
 
-def loss_box(recording: Recording, loss: Loss, boxes: list[Box], tolerance: float) -> Box:
+def loss_box(recording: Recording, loss: Loss, tolerance: float) -> Box:
     """The loss as the last box: its input is the network's output, its message is 1."""
     if recording.loss is None:
         raise ArgumentError("loss: nothing was recorded")
@@ -115,7 +115,10 @@ def loss_box(recording: Recording, loss: Loss, boxes: list[Box], tolerance: floa
         return Box("loss", loss.name, (), value, message=np.ones(()), notes=("a function of your own: only its value is shown",))
     leaf = output.detach().clone().requires_grad_()
     back = torch.autograd.grad(loss.function(leaf), leaf, allow_unused=True)[0]
-    source = boxes[-1].name if boxes else None
+    source = next(
+        (call.key for call in reversed(recording.calls) if any(each.shape == output.shape and bool((each == output).all()) for each in call.outputs)),
+        None,
+    )
     narration = _loss_narration(loss, output)
     notes = [] if narration is not None else ["striate has no formula for this loss: its number is torch's, the message autograd's"]
     box = Box(

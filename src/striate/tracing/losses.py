@@ -29,9 +29,7 @@ class Loss:
     note: str = ""
 
 
-def chosen_loss(
-    loss: str | Callable[[Any], Tensor] | None, target: int | npt.ArrayLike | Tensor | None, *, shares: bool, device: torch.device
-) -> Loss:
+def chosen_loss(loss: str | Callable[[Any], Tensor] | None, target: int | npt.ArrayLike | Tensor | None, *, shares: bool) -> Loss:
     """Make the loss that is asked for. Without one: cross-entropy for class numbers, squared error for other targets, else the sum of the output.
 
     `shares` says that the network ends in softmax, where the logarithm is taken of the share itself. Raises `ArgumentError`.
@@ -40,7 +38,7 @@ def chosen_loss(
         if target is not None:
             raise ArgumentError("target: is not used where loss is a function of the output; build it into the function")
         return Loss(getattr(loss, "__name__", type(loss).__name__), loss)
-    goal = None if target is None else _as_target(target, device)
+    goal = None if target is None else _as_target(target)
     name, note = loss, ""
     if name is None:
         if goal is None:
@@ -98,8 +96,8 @@ class _Named:
         return margins.sum() / len(output)
 
 
-def _as_target(target: int | npt.ArrayLike | Tensor, device: torch.device) -> Tensor:
+def _as_target(target: int | npt.ArrayLike | Tensor) -> Tensor:
     found = target if isinstance(target, Tensor) else torch.from_numpy(np.atleast_1d(np.asarray(target)))
     if found.dtype == torch.bool:
         raise ArgumentError("target: got true or false, expected class numbers or an array of numbers")
-    return found.to(device, torch.float64 if found.is_floating_point() else torch.int64)
+    return found.to("cpu", torch.float64 if found.is_floating_point() else torch.int64)

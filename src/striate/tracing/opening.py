@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,8 +36,6 @@ def from_spec(
     `parameters` by name (`conv1.weight`, `conv1.bias`); those not given are small whole numbers drawn with `seed`, and it is said.
     Raises `SpecError` with the place in the spec, `ArgumentError`.
     """
-    import dataclasses
-
     steps = parse(spec)
     x = as_batch(np.asarray(input, dtype=np.float64), steps[0])
     model = build(spec, x.shape[1:])
@@ -75,8 +74,6 @@ def opened(
 
 
 def _spec(spec: str, given: Given, *, target: int | None, loss: str | None, train: bool, seed: int, at: Sequence[str] | None) -> Trace:
-    import dataclasses
-
     if given.input is None:
         raise ArgumentError(f'{given.path}: holds no input; add "input": [[...]]')
     found = from_spec(
@@ -120,8 +117,6 @@ def _model(
     seed: int,
     at: Sequence[str] | None,
 ) -> Trace:
-    import dataclasses
-
     from striate.zoo.registry import architectures
 
     folder = next((path for path in (Path(what), Path("runs") / what) if (path / "run.json").is_file()), None)
@@ -157,8 +152,8 @@ def _fresh(name: str, input: str | None, seed: int) -> Any:  # noqa: A002
     known = card(name)
     shape = known.input
     if input is not None and re.fullmatch(r"\d+x\d+x\d+", input):
-        height = tuple(map(int, input.split("x")))
-        shape = (height[0], height[1], height[2])
+        channels, height, width = map(int, input.split("x"))
+        shape = (channels, height, width)
     with random_state_kept():
         torch.manual_seed(seed)
         return build_network(name, classes=known.classes, input=shape)
@@ -180,7 +175,7 @@ def _network_input(text: str, preprocess: Any, shape: tuple[int, ...], seed: int
         eye = preprocess if hasattr(preprocess, "open") else Preprocess(size=(shape[1], shape[2]), channels=shape[0])
         if eye is not preprocess:
             notes.append("the picture is scaled to the network's size, its values to 0 … 1")
-        return eye(torch.as_tensor(eye.open(Path(text)))[None])
+        return eye(torch.as_tensor(_picture(eye, Path(text), notes))[None])
     given = _given(text, seed)
     if given.input is None:
         raise ArgumentError(f"{text}: holds no input")
@@ -190,3 +185,15 @@ def _network_input(text: str, preprocess: Any, shape: tuple[int, ...], seed: int
         came, expected = "x".join(map(str, array.shape[1:])), "x".join(map(str, shape))
         raise ArgumentError(f"{text}: got {came} numbers, expected the network's input, {expected}")
     return array
+
+
+def _picture(eye: Any, path: Path, notes: list[str]) -> Any:
+    """The picture as the network's preprocessing opens it; where that never resizes, it is brought to the size and said."""
+    try:
+        return eye.open(path)
+    except ArgumentError:
+        if getattr(eye, "resize", None) != "none":
+            raise
+        height, width = eye.size
+        notes.append(f"{path.name}: brought to {height} x {width} pixels, the size this network learned on")
+        return dataclasses.replace(eye, resize="crop").open(path)

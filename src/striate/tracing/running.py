@@ -37,7 +37,7 @@ def trace(
     """Run `model` on `x` once, forward and back, and return every box with its numbers.
 
     Args:
-        model: any nn.Module; it is copied to float64 and left as it was. It runs in the mode it is in (train or eval).
+        model: any nn.Module; a copy of it runs in float64 on the CPU, it is left as it was. The mode is its own (train or eval).
         x: the network's input, batch first (N C H W); a tuple for a network of several inputs.
         target: class numbers (one, or one a sample), or numbers of the output's shape.
         loss: cross_entropy, log_loss, hinge, squared_error, sum, or a function of the output. By default cross-entropy for class
@@ -53,8 +53,7 @@ def trace(
     inputs = _inputs(x)
     if wanted is None and sum(p.numel() for p in inner.parameters()) * 2 > LIMIT:
         raise _too_large(inner, inputs)
-    device = next((p.device for p in inner.parameters()), torch.device("cpu"))
-    loss_chosen = chosen_loss(loss, target, shares=_ends_in_softmax(inner), device=device)
+    loss_chosen = chosen_loss(loss, target, shares=_ends_in_softmax(inner))
     recording, precision, remarks = _recorded(inner, inputs, loss_chosen)
     calls = tuple(_opened(recording.calls)) if wanted is None else _chosen(recording, wanted)
     numbers = sum(sum(t.numel() for t in (*call.inputs, *call.outputs)) for call in calls) * 2
@@ -63,7 +62,7 @@ def trace(
     sources = sources_of(recording, inputs, inner)
     tolerance = EXACT if precision == "float64" else SINGLE
     boxes = [box_of(call, sources, tolerance) for call in calls]
-    end = loss_box(recording, loss_chosen, boxes, tolerance)
+    end = loss_box(recording, loss_chosen, tolerance)
     output = recording.output if isinstance(recording.output, Tensor) else None
     return Trace(
         title=title or _name(inner),
@@ -84,7 +83,7 @@ def _inputs(x: Any) -> tuple[Any, ...]:
 
 def _tensor(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value.detach()
+        return value.detach().cpu()
     try:
         array = np.asarray(value)
         return torch.from_numpy(np.ascontiguousarray(array if np.issubdtype(array.dtype, np.integer) else array.astype(np.float64)))
@@ -95,7 +94,7 @@ def _tensor(value: Any) -> Any:
 def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[Recording, str, list[str]]:
     """Run a float64 copy; a network that insists on float32 is run in that, and it is said."""
     try:
-        twin = copy.deepcopy(model)
+        twin = copy.deepcopy(model).cpu()
     except (RuntimeError, TypeError) as error:
         raise ArgumentError(f"model: {type(model).__name__} cannot be copied ({error}); trace a network that copy.deepcopy copies") from None
     embeds = any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in twin.modules())
