@@ -5,6 +5,9 @@ from .charts import bars as bars
 from .charts import curves as curves
 from .charts import histogram as histogram
 from .charts import scatter as scatter
+from .explained import Panel as Panel
+from .explained import laid_over as laid_over
+from .explained import panels as panels
 from .images import grid as grid
 from .images import maps as maps
 from .matrices import confusion as confusion
@@ -14,3 +17,4 @@ from .nets import network as network
 from .numbers import count as count
 from .numbers import percent as percent
 from .numbers import short as short
+from .stamps import pictured as pictured

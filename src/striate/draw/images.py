@@ -95,11 +95,11 @@ def grid(
 
     def build(canvas: Canvas) -> None:
         headline(canvas, title)
-        sheet = _sheet(canvas, full, height)
+        sheet = sheet_of(canvas, full, height)
         for number, (picture, label) in enumerate(zip(shown, labels, strict=True)):
             left, top = margin + number % across * step_x, head + number // across * step_y
             if picture is not None:
-                _place(sheet, picture, left, top, side, tall)
+                placed(sheet, picture, left, top, side, tall)
             if label:
                 text = clipped(label, side + 2, SMALL * 0.9)
                 sheet.text(left + side / 2, top + math.ceil(tall) + 3, text, ha="center", va="top", fontsize=SMALL * 0.95, color=_SOFT)
@@ -152,18 +152,18 @@ def maps(
 
     def build(canvas: Canvas) -> None:
         headline(canvas, title)
-        sheet = _sheet(canvas, full, height)
+        sheet = sheet_of(canvas, full, height)
         for number, (array, label, (low, high, both)) in enumerate(zip(arrays, labels, scales, strict=True)):
             left, top = number % across * step_x, head + number // across * step_y
-            _place(sheet, palette.colour(array, signed=both, low=low, high=high), left, top, side, tall)
+            placed(sheet, palette.colour(array, signed=both, low=low, high=high), left, top, side, tall)
             if label:
                 text = clipped(label, side + 2, SMALL * 0.9)
                 sheet.text(left + side / 2, top + tall + 3, text, ha="center", va="top", fontsize=SMALL * 0.95, color=_SOFT)
             if bar:
-                _scale(sheet, left, top + tall + caption + 4, side, low, high, signed=both)
+                scale_bar(sheet, left, top + tall + caption + 4, side, low, high, signed=both)
         if shared:
             low, high, both = scales[0]
-            _scale(sheet, 0, height - 24, min(full, 240), low, high, signed=both)
+            scale_bar(sheet, 0, height - 24, min(full, 240), low, high, signed=both)
 
     return Figure(full, height, build, title=title or f"{len(arrays)} maps")
 
@@ -188,7 +188,7 @@ def _columns(number: int, columns: int | None, width: float, size: float | None)
     return min(number, 10 if number > 16 else 8)
 
 
-def _sheet(canvas: Canvas, width: float, height: float) -> Axes:
+def sheet_of(canvas: Canvas, width: float, height: float) -> Axes:
     """An axes over the whole figure whose coordinates are pixels from the top left."""
     axes = canvas.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
@@ -196,20 +196,20 @@ def _sheet(canvas: Canvas, width: float, height: float) -> Axes:
     return axes
 
 
-def _place(sheet: Axes, picture: np.ndarray[Any, Any], left: float, top: float, side: float, tall: float) -> None:
+def placed(sheet: Axes, picture: np.ndarray[Any, Any], left: float, top: float, side: float, tall: float) -> None:
     """Put a picture (H W 3 uint8) into the box, centred, its shape kept; small ones with hard pixels, large ones reduced first."""
     factor = min(side / picture.shape[1], tall / picture.shape[0])
     wide, high = picture.shape[1] * factor, picture.shape[0] * factor
     smooth = max(picture.shape[:2]) >= SMALL_PICTURE
     content = fitted(picture, 2 * wide, 2 * high) if smooth else picture
     x, y = left + (side - wide) / 2, top + (tall - high) / 2
-    placed = sheet.imshow(content, extent=(x, x + wide, y + high, y), aspect="auto", interpolation="none", clip_on=False)
+    shown = sheet.imshow(content, extent=(x, x + wide, y + high, y), aspect="auto", interpolation="none", clip_on=False)
     if smooth:
-        placed.set_gid("smooth")
-        placed.set_interpolation("none" if sheet.figure.canvas.__class__.__name__ == "FigureCanvasSVG" else "antialiased")
+        shown.set_gid("smooth")
+        shown.set_interpolation("none" if sheet.figure.canvas.__class__.__name__ == "FigureCanvasSVG" else "antialiased")
 
 
-def _scale(sheet: Axes, left: float, top: float, width: float, low: float, high: float, *, signed: bool) -> None:
+def scale_bar(sheet: Axes, left: float, top: float, width: float, low: float, high: float, *, signed: bool) -> None:
     """A thin bar from the raw smallest to the raw largest value, with both written out and zero marked when it lies between."""
     if low == high:
         sheet.text(left + width / 2, top + 8, f"all {short(low)}", ha="center", va="top", fontsize=SMALL * 0.9, color=_SOFT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from striate.understand.explanation import Explanation
 
 MOST = 64
-"""Pictures a figure shows; the title says when there are more."""
+"""Pictures a grid shows."""
+ROWS = 12
+"""Pictures a figure of maps shows; its title says when there are more."""
 
 
 def figure(explanation: Explanation) -> Figure:
@@ -32,14 +34,40 @@ def figure(explanation: Explanation) -> Figure:
 
 def of_kind(explanation: Explanation) -> Figure:
     """Draw an explanation the way of its kind."""
-    title = titled(explanation)
     arrays = explanation.arrays
     if explanation.kind == "map" and "map" in arrays:
-        return draw.maps(list(arrays["map"][:MOST]), captions(explanation)[:MOST], title=title)
+        return map_figure(explanation)
     if explanation.kind == "image" and "image" in arrays:
         pictures = list(np.clip(arrays["image"][:MOST], 0, 1))
-        return draw.grid(pictures, captions(explanation)[:MOST], title=title)
+        return draw.grid(pictures, captions(explanation)[:MOST], title=titled(explanation))
+    if explanation.kind == "embedding" and "points" in arrays and "pixels" in arrays:
+        labels = arrays.get("labels")
+        shown = None if labels is None else [int(label) for label in labels]
+        return draw.pictured(arrays["points"], list(arrays["pixels"]), labels=shown, classes=explanation.classes, title=titled(explanation))
     raise ArgumentError(f"{explanation.method}: nothing to draw in {', '.join(arrays) or 'no arrays'}; it can be saved as .npz")
+
+
+def map_figure(explanation: Explanation, *, name: str = "map", title: str = "", signed: bool | None = None) -> Figure:
+    """Draw each picture, its map with the raw scale, and the map laid over the picture; the first `ROWS` where there are more."""
+    values = explanation.arrays[name]
+    pixels = explanation.arrays.get("pixels")
+    words = captions(explanation)
+    rows: list[list[draw.Panel | None]] = []
+    for number in range(min(len(values), ROWS)):
+        if pixels is None:
+            rows.append([draw.Panel(values=values[number], signed=signed)])
+        else:
+            picture = picture_of(pixels[number])
+            cell = draw.Panel(values=values[number], signed=signed, shape=(picture.shape[-2], picture.shape[-1]))
+            rows.append([draw.Panel(picture, caption=words[number]), cell, draw.Panel(picture, values[number], signed=signed, bar=False)])
+    said = title or titled(explanation)
+    return draw.panels(rows, title=said + (f" (first {ROWS} of {len(values)})" if len(values) > ROWS else ""))
+
+
+def picture_of(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return one picture C H W in [0, 1] (1, 3, or any number of channels: then their mean) as `draw` takes it."""
+    array: np.ndarray[Any, Any] = np.clip(pixels, 0, 1)
+    return array if len(array) in (1, 3) else array.mean(0, keepdims=True)
 
 
 def titled(explanation: Explanation) -> str:

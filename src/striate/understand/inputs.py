@@ -199,7 +199,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     """Make a model (any nn.Module, or a Run) and images ready: eval mode, parameters without gradients, compiled code unwrapped; restored at the end.
 
     `preprocess`: what turns pixels into the network's input: a callable, `"imagenet"`, `"identity"`, or None for the Run's or the loaded weights'
-    own, and identity for a foreign model, which the notes say. `target`: a class number or name, one for each picture, or None for the predicted class.
+    own, and identity for a foreign model, which the notes say. `target`: a class number or name, one for each picture, or None for the predicted
+    class.
     Gradients are enabled inside: use torch.no_grad() where none are wanted.
     Raises `ArgumentError` for images, classes or weights (NaN) that will not do.
     """
