@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from striate.probe import Call
 
-ENOUGH = 30_000
+ENOUGH = 12_000
 """Terms of an array after which a spot check of it ends."""
 OTHER_NAMES = {
     "kernel": ("kernel_size",),

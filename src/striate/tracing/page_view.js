@@ -238,6 +238,7 @@
       else button.removeAttribute("aria-current");
       if (own === state.step) $("chain").scrollLeft = button.offsetLeft - ($("chain").clientWidth - button.offsetWidth) / 2;
     }
+    if ($("sample")) $("sample").value = state.sample;
     showPanels();
     choose(of, place);
     if (focus) title.focus({ preventScroll: true });
