@@ -75,7 +75,20 @@ TABLE = {  # name: parameters, 10⁹ multiply-adds of convolutions and linear la
     "resnext29_16x64d": (68_155_210, None, {}),
 }
 WITH_HEADS = {"googlenet_2014": 13_378_280, "googlenet": 13_004_888, "inception_v3": 27_161_264}
-FAST = ("lenet5_1998", "lenet5", "alexnet_2012", "alexnet_227", "zfnet", "nin", "vgg16", "googlenet", "resnet18", "resnet50", "squeezenet1_0", "resnet20")
+FAST = (
+    "lenet5_1998",
+    "lenet5",
+    "alexnet_2012",
+    "alexnet_227",
+    "zfnet",
+    "nin",
+    "vgg16",
+    "googlenet",
+    "resnet18",
+    "resnet50",
+    "squeezenet1_0",
+    "resnet20",
+)
 """One of each kind for every commit; the others are more of the same and run in the slow suite."""
 HERE = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TABLE if name in zoo.names()]
 

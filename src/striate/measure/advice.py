@@ -21,8 +21,8 @@ LARGEST = 4096
 def advice_of(boxes: Sequence[Box], slid: Mapping[str, Sliding], paths: Mapping[str, Axes]) -> tuple[str, ...]:
     """Return sentences of advice; none where nothing is to be said."""
     windows = {box.address: (box, slid[box.address]) for box in boxes if box.address in slid}
-    classes = boxes[-1].output_shape[1:2]
-    found = [_halving(boxes[0], paths), _same_padding(windows.values()), _filters(windows.values(), classes)]
+    head = next((box.address for box in reversed(boxes) if box.multiply_adds), "")
+    found = [_halving(boxes[0], paths), _same_padding(windows.values()), _filters(windows.values(), head)]
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -42,7 +42,8 @@ def halves_cleanly(size: int, path: Sequence[Window]) -> bool:
 def _halving(given: Box, paths: Mapping[str, Axes]) -> str:
     """Say how the input's size goes down, or which sizes near it go down cleanly."""
     space = given.output_shape[2:]
-    strided = [tuple(axis.path or () for axis in axes) for axes in paths.values() if any(w.stride > 1 for axis in axes for w in axis.path or ())]
+    every = dict.fromkeys(tuple(axis.path or () for axis in axes) for axes in paths.values())
+    strided = [path for path in every if any(w.stride > 1 for axis in path for w in axis)]
     if not space or not strided:
         return ""
     unclean = [axis for axis, size in enumerate(space) if not all(halves_cleanly(size, path[axis]) for path in strided)]
@@ -94,17 +95,17 @@ def _same_padding(found: Iterable[tuple[Box, Sliding]]) -> str:
     return "unpadded convolutions shrink the map: " + "; ".join(f"{_named(boxes)}: {way}" for way, boxes in shrinking.items())
 
 
-def _filters(found: Iterable[tuple[Box, Sliding]], classes: tuple[int, ...]) -> str:
-    """Name the convolutions whose number of filters is no multiple of 16, with the next one that is; those with a filter a class are left alone."""
-    odd: list[tuple[str, int]] = []
+def _filters(found: Iterable[tuple[Box, Sliding]], head: str) -> str:
+    """Name the convolutions whose number of filters is no multiple of 16, with the next one that is; the head, a filter a class, is left alone."""
+    odd: dict[int, list[str]] = {}
     for box, slid in found:
         filters = box.output_shape[1] if len(box.output_shape) > 1 else 0
-        if slid.kind in ("convolution", "transposed") and filters % HARDWARE and (filters,) != classes and math.prod(box.output_shape[2:]) > 1:
-            odd.append((box.address, filters))
+        if slid.kind in ("convolution", "transposed") and filters % HARDWARE and box.address != head and math.prod(box.output_shape[2:]) > 1:
+            odd.setdefault(filters, []).append(box.address)
     if not odd:
         return ""
-    told = _named([f"{name} has {count}, the next is {-(-count // HARDWARE) * HARDWARE}" for name, count in odd])
-    return f"filter counts in multiples of {HARDWARE} use the hardware best: {told}"
+    told = [f"{_named(names)} {'has' if len(names) == 1 else 'have'} {n}, the next is {-(-n // HARDWARE) * HARDWARE}" for n, names in odd.items()]
+    return f"filter counts in multiples of {HARDWARE} use the hardware best: {'; '.join(told[:NAMED])}{'; …' if len(told) > NAMED else ''}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -37,7 +37,8 @@ class Box:
     `parameters`     held here, each counted where it is used first; `trainable` of them learn
     `multiply_adds`  of convolutions, linear layers and matrix products, biases not counted
     `activations`    numbers in its output as the course counts them: of convolutions, pools and dense layers; 0 elsewhere
-    `stored`         bytes that training keeps until the backward pass: its output where anything needs it, indices of maxima, masks
+    `stored`         bytes that training keeps until the backward pass: its output where anything needs it, indices of maxima, masks; attention and
+                     recurrences as torch spells them out, where a device's own kernels may keep more
     `receptive_field` None where it cannot be told
     `misfits`        the axes whose stride does not fit
     """

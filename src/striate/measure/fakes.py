@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
 from striate.core.errors import ArgumentError, StriateError
+from striate.measure.quick import hasten
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -79,6 +80,7 @@ def weightless(model: nn.Module, *, fake: bool = False) -> Weightless:
     for module in twin.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == "DropPath":  # noqa: SLF001 - the common base
             module.train()
+    hasten(twin)
     return Weightless(twin, tuple(_detached_buffers(twin)), tuple(notes), mode)
 
 

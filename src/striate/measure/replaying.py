@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from striate.measure.quick import is_quick, keeps
 from striate.probe import Call
+
+WITHOUT_PRODUCTS = frozenset(
+    f"torch.nn.modules.{name}" for name in ("activation", "batchnorm", "conv", "dropout", "flatten", "linear", "normalization", "padding", "pooling")
+)
 
 
 @dataclass
@@ -36,11 +42,20 @@ def storage_of(tensor: Tensor) -> int | None:
     return int(tensor.untyped_storage()._cdata) if tensor.layout == torch.strided else None  # noqa: SLF001 - also for tensors without values
 
 
+def geometry_of(tensor: Tensor) -> tuple[Any, ...]:
+    """Return what tells one view of a memory from another: its storage, and where and how it lies in it."""
+    if tensor.layout != torch.strided:
+        return (id(tensor),)
+    return storage_of(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
 def replay(call: Call, *, owned: Mapping[int, bool], wanted: set[int]) -> Replay:
     """Run `call` again as training would (dropout and batch norm in training mode).
 
     `owned` maps the storages of parameters and buffers to whether they learn; they are not counted. `wanted` are storages to which a gradient flows.
     """
+    if call.module is not None and is_quick(call.module):
+        return _quick(call, call.module, owned, wanted)
     try:
         return _replay(call, owned, wanted, training=True)
     except Exception:  # noqa: BLE001 - batch norm of one value, or a module that only runs in one mode: try as it was recorded
@@ -51,6 +66,15 @@ def replay(call: Call, *, owned: Mapping[int, bool], wanted: set[int]) -> Replay
     if isinstance(call.module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
         found.internal += 2 * call.module.num_features * call.outputs[0].element_size()
     return found
+
+
+def _quick(call: Call, module: nn.Module, owned: Mapping[int, bool], wanted: set[int]) -> Replay:
+    learns = any(p.requires_grad for p in module.parameters())
+    source = storage_of(call.inputs[0])
+    before, after, internal = keeps(module, learns=learns, wanted=source in wanted)
+    held = [*(call.inputs[:1] if before else ()), *(call.outputs[:1] if after else ())]
+    kept = {place: t.untyped_storage().nbytes() for t in held if (place := storage_of(t)) is not None and place not in owned}
+    return Replay(kept, internal)
 
 
 def _replay(call: Call, owned: Mapping[int, bool], wanted: set[int], *, training: bool) -> Replay:
@@ -82,17 +106,17 @@ def _replay(call: Call, owned: Mapping[int, bool], wanted: set[int], *, training
 
     args, kwargs = tree_map_only(Tensor, again, (call.args, call.kwargs))
     run: Any = call.module if call.module is not None else call.function
-    count = _Products()
+    count = nullcontext(_Products()) if _without_products(call.module) else _Products()
     modes = _set_training(call.module, training)
     try:
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept), count, warnings.catch_warnings():
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept), count as products, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             output = run(*args, **kwargs)
     finally:
         for module, mode in modes.items():
             module.training = mode
     _same_outputs(output, call.output, meaning)
-    found = Replay(products=count.found)
+    found = Replay(products=products.found)
     sizes = {storage_of(t): t.untyped_storage().nbytes() for t in (*call.inputs, *call.outputs) if t.layout == torch.strided}
     for storage, amount in saved.items():
         known = meaning.get(storage)
@@ -122,6 +146,12 @@ def _set_training(module: nn.Module | None, training: bool) -> dict[nn.Module, b
     if module is not None:
         module.train(training)
     return before
+
+
+def _without_products(module: nn.Module | None) -> bool:
+    """Whether it is a layer of torch in which nothing is multiplied that counts, or whose products are counted by its shapes."""
+    where = type(module).__module__
+    return where in WITHOUT_PRODUCTS and not isinstance(module, nn.MultiheadAttention)
 
 
 class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]

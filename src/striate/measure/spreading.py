@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from striate.measure.arithmetic import Window
 from striate.measure.receptive_field import Field
-from striate.measure.windows import sliding
+from striate.measure.windows import Sliding
 from striate.probe import Call
 
 
@@ -31,8 +31,9 @@ class Axis:
     path: tuple[Window, ...] | None = ()
 
     def then(self, window: Window) -> tuple[Window, ...] | None:
-        """The path through one more window."""
-        return None if self.path is None else (*self.path, window)
+        """The path through one more window; one that never changes the size is left out."""
+        same = window.stride == 1 and window.before + window.after == window.extent - 1
+        return self.path if self.path is None or same else (*self.path, window)
 
     def whole(self) -> Axis:
         """What sees all units of this axis."""
@@ -49,16 +50,18 @@ def input_axes(tensor: Tensor) -> Axes:
     return tuple(Axis(Field(), place, tensor.shape[place]) for place in places)
 
 
-def spread(call: Call, given: Sequence[Axes | None]) -> Axes | None:
-    """Return the axes of a call's first output from those of its tensor inputs (None: not from the input); None where this cannot be told."""
+def spread(call: Call, given: Sequence[Axes | None], slid: Sliding | None) -> Axes | None:
+    """Return the axes of a call's first output from those of its tensor inputs (None: not from the input); None where this cannot be told.
+
+    `slid` is what slides in the call.
+    """
     outputs = call.outputs
     known = [axes for axes in given if axes]
     if not outputs or not known:
         return None
     output = outputs[0]
-    slid = sliding(call)
     if slid is not None and given and given[0]:
-        return _slid(call, given[0], output)
+        return _slid(slid, given[0], output)
     rule = _rule(call)
     if rule is not None:
         first = given[0] if given and given[0] else known[0]
@@ -68,10 +71,7 @@ def spread(call: Call, given: Sequence[Axes | None]) -> Axes | None:
     return _joined(known, output)
 
 
-def _slid(call: Call, axes: Axes, output: Tensor) -> Axes | None:
-    slid = sliding(call)
-    if slid is None:
-        return None
+def _slid(slid: Sliding, axes: Axes, output: Tensor) -> Axes | None:
     count = len(slid.windows or slid.uneven)
     first = output.ndim - count
     found = []
@@ -136,13 +136,15 @@ def _permuted(call: Call, axes: Axes, _output: Tensor) -> Axes | None:
 
 
 def _order(call: Call, ndim: int) -> list[int] | None:
-    numbers = [arg for arg in call.args[1:] if not isinstance(arg, Tensor)] + list(call.kwargs.values())
+    numbers: list[object] = [arg for arg in call.args[1:] if not isinstance(arg, Tensor)] + list(call.kwargs.values())
+    if call.module is not None:
+        numbers = [getattr(call.module, "first", 0), getattr(call.module, "second", 1)]
     flat = [n for number in numbers for n in (number if isinstance(number, (tuple, list)) else (number,))]
     dims = [int(n) % ndim for n in flat if isinstance(n, int)]
     order = list(range(ndim))
     if call.operation == "permute" and len(dims) == ndim:
         return dims
-    if call.operation in ("transpose", "swapaxes", "swapdims") and len(dims) == 2:
+    if call.operation in ("transpose", "Transpose", "swapaxes", "swapdims") and len(dims) == 2:
         order[dims[0]], order[dims[1]] = order[dims[1]], order[dims[0]]
         return order
     if call.operation in ("t", "T", "mT", "adjoint"):
@@ -262,7 +264,7 @@ def _attended(_call: Call, axes: Axes, _output: Tensor) -> Axes:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("linear", "embedding_bag", "EmbeddingBag"), _linear),
     **dict.fromkeys(("flatten", "Flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten", "Unflatten", "ravel", "view_as"), _reshaped),
-    **dict.fromkeys(("permute", "transpose", "t", "T", "mT", "swapaxes", "swapdims", "adjoint"), _permuted),
+    **dict.fromkeys(("permute", "transpose", "Transpose", "t", "T", "mT", "swapaxes", "swapdims", "adjoint"), _permuted),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "norm", "logsumexp", "var", "std", "prod", "median"), _reduced),
     **dict.fromkeys(("softmax", "Softmax", "log_softmax", "LogSoftmax", "Softmin"), _softmax),
     "pad": _padded,

@@ -161,8 +161,12 @@ def totals_of(summary: Summary) -> dict[str, str]:
         box = summary[summary.last_map]
         field = box.receptive_field
         if field is not None:
-            facts["receptive field"] = f"{field} at {box.address}, a unit every {_axes(field.stride)} pixels{_against(field.size, summary)}"
+            facts["receptive field"] = f"{field} at {box.address}, {_each(field.stride)}{_against(field.size, summary)}"
     return facts
+
+
+def _each(strides: Sequence[float]) -> str:
+    return "a unit at every pixel" if set(strides) == {1} else f"a unit every {_axes(strides)} pixels"
 
 
 def _against(size: Sequence[int], summary: Summary) -> str:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from striate.core.errors import ArgumentError
 from striate.draw.nets import Node
 from striate.measure.fakes import built
-from striate.measure.replaying import storage_of
-from striate.measure.summarising import _geometry, _recorded
+from striate.measure.replaying import geometry_of, storage_of
+from striate.measure.summarising import recorded
 from striate.probe import Call
 
 MOST = 90
@@ -58,7 +58,7 @@ def wire(model: nn.Module | Callable[[], nn.Module], input: Any, *, depth: int |
     if depth is not None and depth < 0:
         raise ArgumentError(f"depth: got {depth}, expected 0 (everything) or more")
     given, _ = built(model)
-    twin, inputs, recording = _recorded(given, input, batch)
+    twin, inputs, recording = recorded(given, input, batch)
     calls = recording.calls
     links = _links(calls, {storage_of(tensor) for tensor in (*twin.model.parameters(), *twin.buffers)})
     if depth is not None:
@@ -82,11 +82,11 @@ def _links(calls: Sequence[Call], owned: set[int | None]) -> list[set[int]]:
             memory = storage_of(tensor)
             if memory in owned:
                 continue
-            known = makers.get(_geometry(tensor), storages.get(memory) if memory is not None else None)
+            known = makers.get(geometry_of(tensor), storages.get(memory) if memory is not None else None)
             read.add(-1 if known is None else known)
         links.append(read)
         for tensor in call.outputs:
-            makers[_geometry(tensor)] = place
+            makers[geometry_of(tensor)] = place
             memory = storage_of(tensor)
             if memory is not None:
                 storages[memory] = place
