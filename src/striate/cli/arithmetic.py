@@ -270,7 +270,5 @@ def _pads(text: str) -> int | Sequence[int] | str:
 
     if text in ("same", "valid"):
         return text
-    if text.strip("0") == "":
-        return 0
-    found = numbers(text, "--pad", "a whole number, one for each side such as 1x2, same, or valid")
+    found = numbers(text, "--pad", "a whole number, one for each side such as 1x2, same, or valid", least=0)
     return found[0] if len(found) == 1 else found

@@ -28,9 +28,9 @@ def channels_last(text: str, flag: str = "--input") -> tuple[int, ...]:
     return shape
 
 
-def numbers(text: str, flag: str, wanted: str) -> tuple[int, ...]:
-    """Read whole numbers joined by x. Raises `ArgumentError` naming the flag."""
+def numbers(text: str, flag: str, wanted: str, *, least: int = 1) -> tuple[int, ...]:
+    """Read whole numbers of `least` or more joined by x. Raises `ArgumentError` naming the flag."""
     parts = text.lower().replace("×", "x").replace("*", "x").replace(",", "x").replace(" ", "").split("x")
-    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+    if not all(part.isascii() and part.isdigit() and int(part) >= least for part in parts):
         raise ArgumentError(f"{flag} {text}: expected {wanted}")
     return tuple(map(int, parts))
