@@ -4,4 +4,6 @@ from .inputs import Prepared as Prepared
 from .inputs import default_layer as default_layer
 from .inputs import prepare as prepare
 from .methods.activations import activations as activations
+from .methods.dead_filters import dead_filters as dead_filters
+from .methods.filters import filters as filters
 from .registry import methods as methods

@@ -57,6 +57,10 @@ class Explanation(contracts.Explanation):
     def __iter__(self) -> Iterator[Explanation]:
         return (self[number] for number in range(len(self)))
 
+    def over(self, fingerprint: str, title: str) -> Explanation:
+        """Return a copy that says which data it was computed on."""
+        return dataclasses.replace(self, fingerprints={**self.fingerprints, "images": fingerprint}, options={**self.options, "data": title})
+
     def figure(self) -> Figure:
         """Draw it: the method's own way where its file has one, else the kind's."""
         from striate.understand.figures import figure

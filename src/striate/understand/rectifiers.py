@@ -1,0 +1,65 @@
+"""A network's ReLUs: which layer feeds each, and whose filters its units are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from striate.core.errors import ArgumentError, unknown_name
+from striate.probe import Call, Recording, record
+
+RELUS = frozenset({"ReLU", "relu", "ReLU6", "relu6"})
+_CARRIED = frozenset({"BatchNorm2d", "BatchNorm1d", "batch_norm", "Scale", "Dropout", "Identity"})
+
+
+@dataclass(frozen=True)
+class Rectifier:
+    """One ReLU: its own address, the call whose output it reads ("" where that cannot be named), and the layer whose filters its units are.
+
+    `filters` is "" where the units are a sum of several layers' (after a residual add, say).
+    """
+
+    address: str
+    before: str
+    filters: str
+
+    @property
+    def name(self) -> str:
+        """The layer a person would name: the filters' own, else the ReLU."""
+        return self.filters or self.address
+
+
+def rectifiers(network: nn.Module, x: Tensor, layer: str | None = None) -> tuple[Rectifier, ...]:
+    """Return the ReLUs that run on input `x`, in order, or the one of `layer` (its own address, or its filters' layer).
+
+    Raises `UnknownNameError` for a layer that is none, `ArgumentError` where the network has no ReLU.
+    """
+    recording = record(network, x)
+    found = []
+    for call in recording:
+        if call.operation in RELUS and call.outputs and call.outputs[0].ndim in (2, 4):
+            before = _before(recording, call)
+            found.append(Rectifier(call.key, before.key if before is not None else "", _filters(recording, before)))
+    if not found:
+        raise ArgumentError("model: it has no ReLU, and only a ReLU's unit can be dead")
+    if layer is None:
+        return tuple(found)
+    chosen = tuple(each for each in found if layer in (each.address, each.filters))
+    if not chosen:
+        raise unknown_name("layer with a ReLU", layer, {name for each in found for name in (each.address, each.filters) if name})
+    return chosen
+
+
+def _before(recording: Recording, call: Call) -> Call | None:
+    """Return the call whose output goes into `call`."""
+    earlier = recording.calls[: recording.calls.index(call)]
+    return next((each for each in reversed(earlier) if call in recording.readers(each)), None)
+
+
+def _filters(recording: Recording, call: Call | None) -> str:
+    while call is not None and call.operation in _CARRIED:
+        call = _before(recording, call)
+    weight = getattr(call.module, "weight", None) if call is not None else None
+    return call.key if call is not None and isinstance(weight, torch.Tensor) and weight.ndim >= 2 else ""
