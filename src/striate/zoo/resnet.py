@@ -11,15 +11,15 @@ Table 1 of the paper, blocks a stage:
     conv5_x   7        [3x3, 512; 3x3, 512]   x2, x3   [1x1, 512; 3x3, 512; 1x1, 2048]   x3, x3, x3
               1        global average pool, 1000-way linear
 
-    network   parameters   GMACs (v1.5)   error          network   error
-    18        11,689,512   1.814          27.88 % (A)    plain18   27.94 %
-    34        21,797,672   3.664          24.52 %        plain34   28.54 %
-    50        25,557,032   4.089 (v1 3.858)   22.85 %
-    101       44,549,160   7.801          21.75 %
-    152       60,192,808   11.514         21.43 %        (ImageNet validation, top 1, ten crops)
+    network   parameters    GMACs              error                  plain net   error
+    18        11,689,512    1.814              27.88 % (A)            18          27.94 %
+    34        21,797,672    3.664              24.52 % (A: 25.03)     34          28.54 %
+    50        25,557,032    4.089, v1 3.858    22.85 %
+    101       44,549,160    7.801              21.75 %
+    152       60,192,808    11.514             21.43 %                (ImageNet validation, top 1, ten crops)
 
 Two forms of the bottleneck: the paper's (`resnet50_v1`) has a stage's stride in its first 1x1, v1.5 (`resnet50`, torchvision's and everybody's
-since 2016) in the 3x3, half a per cent better and 6 % dearer. Their parameters have the same names and shapes, so weights of one load into the other
+since 2016) in the 3x3, a little better and 6 % dearer. Their parameters have the same names and shapes, so weights of one load into the other
 and compute the wrong thing: the cards say which file fits which. The plain nets have no shortcuts. Parameter names are torchvision's.
 """
 
