@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from striate.core.errors import ArgumentError
+from striate.layers import LocalResponseNorm
 from striate.zoo.boxes import Network
 
 Stem = Literal["auto", "imagenet", "small"]
@@ -96,6 +97,6 @@ def gaussian(network: nn.Module, *, linear: float = 0.01) -> None:
             nn.init.zeros_(module.bias)
 
 
-def normalise() -> nn.LocalResponseNorm:
-    """Return AlexNet's response normalisation (section 3.3): k = 2, n = 5, α = 1e-4, β = 0.75. torch divides α by n, so it gets n·α."""
-    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+def normalise() -> LocalResponseNorm:
+    """Return AlexNet's response normalisation (section 3.3): k = 2, n = 5, α = 1e-4, β = 0.75."""
+    return LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0)
