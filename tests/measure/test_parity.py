@@ -99,6 +99,17 @@ def build(name, options):
     return (lambda: zoo.build(name, classes=card.classes, input=card.input, options=options)), card.input
 
 
+def counted_by_torch(factory, shape):
+    """Multiply-adds by torch's counter, but for those with which a response norm adds up its neighbours."""
+    with torch.device("meta"):
+        model = factory().eval()
+        with FlopCounterMode(display=False, depth=9) as counter:
+            model(torch.empty(1, *shape))
+    norms = [path for path, module in model.named_modules() if type(module).__name__ == "LocalResponseNorm"]
+    inside = sum(sum(counter.get_flop_counts().get(f"{type(model).__name__}.{path}", {}).values()) for path in norms)
+    return (counter.get_total_flops() - inside) // 2
+
+
 @pytest.mark.parametrize("name", HERE)
 def test_counts_are_the_published_ones(name):
     parameters, billions, options = TABLE[name]
@@ -107,9 +118,7 @@ def test_counts_are_the_published_ones(name):
     assert found.notes == ()
     assert found.totals.parameters == found.totals.trainable == parameters
     assert sum(box.parameters for box in found.boxes) == parameters, "every parameter belongs to a box"
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        factory().eval()(torch.empty(1, *shape))
-    assert found.totals.multiply_adds == counter.get_total_flops() // 2
+    assert found.totals.multiply_adds == counted_by_torch(factory, shape)
     if billions is not None:
         assert f"{found.totals.multiply_adds / 1e9:.{len(billions.partition('.')[2])}f}" == billions
     assert all(box.receptive_field is not None for box in found.boxes), [box.address for box in found.boxes if box.receptive_field is None]

@@ -323,7 +323,7 @@ def test_json_and_page(tmp_path):
         "input_shape": [6, 6],
     }
     page = found.save(tmp_path / "net.html").read_text()
-    for piece in ("MaxPool2d", "a batch of 3", "1,944", "Where multiply-adds are spent", "spends 95 % of its multiply-adds in 0"):
+    for piece in ("MaxPool2d", "a batch of 3", "1,944", "Where multiply-adds are spent", "spends 95\u202f% of its multiply-adds in 0"):
         assert piece in page
     assert "<script" not in page
     assert json.loads(found.save(tmp_path / "net.json").read_text()) == told

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
 from striate.core.errors import ArgumentError, StriateError
-from striate.measure.quick import hasten
+from striate.measure.quick import Uninitialised, hasten
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -96,7 +96,7 @@ def _copied(model: nn.Module, memo: dict[int, Any], notes: list[str]) -> nn.Modu
 def _called(factory: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
     """Call a factory without values; one that needs them (to read a number back, say) is called as usual, and that is noted."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Uninitialised():
             return factory(), ()
     except StriateError:
         raise

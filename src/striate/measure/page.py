@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from striate.draw import bars, html
-from striate.measure.boxes import Box, Summary
-from striate.measure.text import inputs_of, shape_of, short, signed, size_of, totals_of
+from striate.measure.boxes import Box, ReceptiveField, Summary
+from striate.measure.text import inputs_of, shape_of, short, signed, size_of, told_floors, totals_of
 
 BARS = 14
 """Rows of a chart: blocks are folded until they are so few."""
 SPENT = (
-    ("multiply_adds", "Where multiply-adds are spent", 1.0, ""),
-    ("parameters", "Where parameters are", 1.0, ""),
+    ("multiply_adds", "Where multiply-adds are spent", 1e-6, " M"),
+    ("parameters", "Where parameters are", 1e-3, " k"),
     ("stored", "What training keeps", 1e-6, " MB"),
 )
 
@@ -34,7 +34,7 @@ def page_of(summary: Summary) -> str:
         sections.append(html.Section("Where it is spent", [html.side_by_side(spent)], short="Spent"))
     words = [*(html.warning(loss) for loss in summary.losses), *map(html.text, summary.advice)]
     if summary.floors:
-        words.append(html.folded(f"{len(summary.floors)} strides fit only by the floor, and no pixel is lost by it", list(summary.floors)))
+        words.append(html.folded(f"{told_floors(len(summary.floors))}, and no pixel is lost by it", list(summary.floors)))
     if words:
         sections.append(html.Section("What fits and what does not", words, short="Fit"))
     if summary.notes:
@@ -46,8 +46,8 @@ def page_of(summary: Summary) -> str:
 
 _HOW = (
     "Multiply-adds are those of convolutions, linear layers and matrix products. Activations are counted as the course counts them: the input and "
-    "what convolutions, pools and dense layers give. Stored is what training keeps until the backward pass. A unit sees so many pixels, steps from "
-    "one unit to the next, and the first one begins at the position given, which is negative in the padding."
+    "what convolutions, pools and dense layers give. Stored is what training keeps until the backward pass. A unit sees so many pixels, the next "
+    "unit a step further on; the first begins at the last number, which is negative in the padding."
 )
 
 
@@ -58,7 +58,7 @@ def _headline(summary: Summary) -> str:
     if not total or len(folded) < 2:
         return f"{summary.name}: {short(summary.totals.parameters)} parameters"
     most = max(folded, key=lambda box: box.multiply_adds)
-    return f"{summary.name} spends {round(100 * most.multiply_adds / total)} % of its multiply-adds in {most.address}"
+    return f"{summary.name} spends {round(100 * most.multiply_adds / total)}\u202f% of its multiply-adds in {most.address}"
 
 
 def _few(summary: Summary) -> Sequence[Box]:
@@ -67,7 +67,8 @@ def _few(summary: Summary) -> Sequence[Box]:
         rows = [box for box in summary.folded(depth) if box.operation and (box.parameters or box.multiply_adds or box.stored)]
         if len(rows) <= BARS:
             return rows
-    return sorted(summary.folded(1), key=lambda box: -box.multiply_adds)[:BARS]
+    most = sorted(rows, key=lambda box: -box.multiply_adds)[:BARS]
+    return [box for box in rows if box in most]
 
 
 def _charts(summary: Summary) -> list[Markup]:
@@ -86,16 +87,13 @@ def _table(summary: Summary) -> Markup:
         field = box.receptive_field
         rows.append(
             {
-                "address": box.address,
-                "operation": box.operation,
+                "address": _BOX.format(box.address, box.operation),
                 "output": shape_of(box.output_shape, summary),
                 "parameters": f"{box.parameters:,}" if box.parameters else "",
                 "multiply_adds": f"{box.multiply_adds:,}" if box.multiply_adds else "",
                 "activations": f"{box.activations:,}" if box.activations else "",
                 "stored": size_of(box.stored) if box.stored else "",
-                "sees": str(field) if field else "?",
-                "step": _each(field.stride) if field and any(field.stride) else "",
-                "from": _each(field.offset) if field else "",
+                "sees": _WHOLE.format(_seen(field)),
             }
         )
     total = summary.totals
@@ -106,8 +104,20 @@ def _table(summary: Summary) -> Markup:
         "activations": f"{total.activations:,}",
         "stored": size_of(total.stored),
     }
-    columns = {name: name.replace("_", "-") for name in rows[0]} | {"address": "box"}
+    columns = {name: name.replace("_", "-") for name in rows[0]} | {"address": "box", "sees": _WHOLE.format("sees · step · from")}
     return html.table(rows, columns=columns, foot=foot)
+
+
+_BOX = Markup('{} <span style="color:var(--soft);font-weight:400">{}</span>')
+_WHOLE = Markup('<span style="white-space:nowrap">{}</span>')
+
+
+def _seen(field: ReceptiveField | None) -> str:
+    """Spell size, step and place of the first: `7x7 · 2 · −3`."""
+    if field is None:
+        return "?"
+    step = [_each(field.stride)] if any(field.stride) else []
+    return " · ".join([str(field), *step, _each(field.offset)])
 
 
 def _each(values: Sequence[float]) -> str:

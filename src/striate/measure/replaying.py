@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from striate.measure.quick import is_quick, keeps
 from striate.probe import Call
 
-WITHOUT_PRODUCTS = frozenset(
+PLAIN = frozenset(
     f"torch.nn.modules.{name}" for name in ("activation", "batchnorm", "conv", "dropout", "flatten", "linear", "normalization", "padding", "pooling")
 )
 
@@ -106,7 +106,7 @@ def _replay(call: Call, owned: Mapping[int, bool], wanted: set[int], *, training
 
     args, kwargs = tree_map_only(Tensor, again, (call.args, call.kwargs))
     run: Any = call.module if call.module is not None else call.function
-    count = nullcontext(_Products()) if _without_products(call.module) else _Products()
+    count = nullcontext(_Products()) if makes_no_tensors(call.module) else _Products()
     modes = _set_training(call.module, training)
     try:
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept), count as products, warnings.catch_warnings():
@@ -148,10 +148,10 @@ def _set_training(module: nn.Module | None, training: bool) -> dict[nn.Module, b
     return before
 
 
-def _without_products(module: nn.Module | None) -> bool:
-    """Whether it is a layer of torch in which nothing is multiplied that counts, or whose products are counted by its shapes."""
+def makes_no_tensors(module: nn.Module | None) -> bool:
+    """Tell whether it is a plain layer of torch: it makes tensors from its inputs only, and its products, if any, are counted by its shapes."""
     where = type(module).__module__
-    return where in WITHOUT_PRODUCTS and not isinstance(module, nn.MultiheadAttention)
+    return where in PLAIN and not isinstance(module, nn.MultiheadAttention)
 
 
 class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -182,6 +182,9 @@ def _told_floors(summary: Summary) -> list[str]:
         return []
     names = [floor.partition(":")[0] for floor in summary.floors]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    one = len(names) == 1
-    fits = "stride fits" if one else "strides fit"
-    return [f"{len(names)} {fits} only by the floor, and no pixel is lost by it ({shown}); strict mode refuses that"]
+    return [f"{told_floors(len(names))}, and no pixel is lost by it ({shown}); strict mode refuses that"]
+
+
+def told_floors(count: int) -> str:
+    """Say how many strides fit only because the division is rounded down."""
+    return "1 stride fits only by the floor" if count == 1 else f"{count} strides fit only by the floor"
