@@ -52,7 +52,8 @@ def panels(
 ) -> Figure:
     """Draw rows of panels: `heads` over the columns, `names` left of the rows, a caption under each panel, and every map's scale with its raw ends.
 
-    `size`: pixels a side, else as large as `width` allows (at most 200). Raises `ArgumentError`.
+    A head may run on over columns whose own is empty; a column of gaps alone is narrow. `size`: pixels a side, else as large as `width` allows (at
+    most 200). Raises `ArgumentError`.
     """
     across = max((len(row) for row in rows), default=0)
     if not across:
@@ -61,8 +62,11 @@ def panels(
         if given is not None and len(given) != wanted:
             raise ArgumentError(f"{what}: got {len(given)}, expected {wanted}")
     margin = min(max((text_width(name, SMALL) for name in names or ()), default=-8) + 8, 170)
-    side = size or min(200.0, math.floor((width - margin + 8) / across - 8))
-    full = max(margin + across * (side + 8) - 8, min(text_width(title, 13.6), width))
+    gaps = [all(place >= len(row) or row[place] is None for row in rows) for place in range(across)]
+    shares = [0.25 if gap else 1.0 for gap in gaps]
+    side = size or min(200.0, math.floor((width - margin + 8 - across * 8) / sum(shares)))
+    lefts = [margin + place * 8 + side * sum(shares[:place]) for place in range(across + 1)]
+    full = max(lefts[-1] - 8, min(text_width(title, 13.6), width))
     above = title_height(title, full)
     laid = [_Row([None if panel is None else _Cell(panel, number) for panel in row], side) for number, row in enumerate(rows)]
     head = above + (20 if heads is not None else 0)
@@ -72,12 +76,13 @@ def panels(
         headline(canvas, title)
         sheet = sheet_of(canvas, full, height)
         for place, words in enumerate(heads or ()):
-            sheet.text(margin + place * (side + 8), above + 2, clipped(words, side + 6, SMALL * 0.95), ha="left", va="top", **_WORDS)
+            end = next((later for later in range(place + 1, across) if (heads or ())[later]), across)
+            sheet.text(lefts[place], above + 2, clipped(words, lefts[end] - lefts[place] - 2, SMALL * 0.95), ha="left", va="top", **_WORDS)
         top = head
         for number, row in enumerate(laid):
             if names is not None:
                 sheet.text(margin - 8, top + row.tall / 2, clipped(names[number], margin, SMALL * 0.95), ha="right", va="center", **_WORDS)
-            row.draw(sheet, margin, top)
+            row.draw(sheet, lefts, top)
             top += row.height
 
     return Figure(full, height - 8, build, title=title or f"{sum(len(row) for row in rows)} panels")
@@ -140,16 +145,15 @@ class _Row:
         self.words = 16 if any(cell.panel.caption for cell in shown) else 0
         self.height = self.tall + self.words + (26 if any(cell.has_bar for cell in shown) else 0) + 8
 
-    def draw(self, sheet: Axes, left: float, top: float) -> None:
-        """Draw the row with its top left corner at a place."""
-        for cell in self.cells:
+    def draw(self, sheet: Axes, lefts: Sequence[float], top: float) -> None:
+        """Draw the row's panels from the places `lefts` on."""
+        for cell, left in zip(self.cells, lefts, strict=False):
             if cell is not None:
                 placed(sheet, cell.rgb, left, top, self.side, self.tall)
                 words = clipped(cell.panel.caption, self.side + 4, SMALL * 0.95)
                 sheet.text(left + self.side / 2, top + self.tall + 3, words, ha="center", va="top", **_WORDS)
                 if cell.has_bar:
                     scale_bar(sheet, left, top + self.tall + self.words + 5, self.side, cell.low, cell.high, signed=cell.signed)
-            left += self.side + 8
 
 
 _WORDS: dict[str, Any] = {"fontsize": SMALL * 0.95, "color": palette.ROLES["soft"][0]}

@@ -4,6 +4,8 @@ from .inputs import Prepared as Prepared
 from .inputs import default_layer as default_layer
 from .inputs import prepare as prepare
 from .methods.activations import activations as activations
+from .methods.code_map import code_map as code_map
 from .methods.dead_filters import dead_filters as dead_filters
 from .methods.filters import filters as filters
+from .methods.neighbours import neighbours as neighbours
 from .registry import methods as methods

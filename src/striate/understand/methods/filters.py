@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from striate.draw import Figure
 
 Array = np.ndarray[Any, Any]
+COVERED = 0.995
+"""Share of the weights that the colours of a sheet of tiles reach to; the notes say so."""
 COLOURED, TILED = 64, 16
 """How many filters are shown unless told: small pictures, and sheets of tiles."""
 
@@ -58,7 +60,9 @@ def filters(
     coloured = weights.shape[1] in (1, 3)
     some = wanted[: (COLOURED if coloured else TILED) if count is None else max(1, count)]
     shown = weights[some]
-    reach = np.abs(shown).max(axis=(1, 2, 3)) if scale == "filter" else np.full(len(shown), np.abs(weights).max())
+    share = 1.0 if coloured else COVERED  # a few large weights would leave sheets of tiles blank
+    sizes = np.abs(shown).reshape(len(shown), -1)
+    reach = np.quantile(sizes, share, axis=1) if scale == "filter" else np.full(len(shown), np.quantile(np.abs(weights), share))
     arrays: dict[str, Array] = {
         "image": np.stack([_picture(kernel, float(end)) for kernel, end in zip(shown, reach, strict=True)]),
         "weights": shown,
@@ -82,8 +86,13 @@ def filters(
         "raw_min": float(weights.min()),
         "raw_max": float(weights.max()),
     }
-    how = "each has its own scale" if scale == "filter" else "all share one scale"
-    said.append(f"the middle of the scale is zero, its ends are ± the largest weight; {how}")
+    end = (
+        f"at most ±{draw.short(float(reach.max()))}, each filter its own"
+        if scale == "filter"
+        else f"±{draw.short(float(reach.max()))} for all filters"
+    )
+    beyond = "" if coloured else f"; the largest {1 - COVERED:.1%} of the weights lie beyond and are drawn at the ends"
+    said.append(f"the middle of the colours is zero, their ends are {end}{beyond}")
     return Explanation(
         kind="image",
         method="filters",

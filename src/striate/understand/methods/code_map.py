@@ -1,0 +1,91 @@
+"""A map of codes: every picture at its place, near those the network finds alike, by PCA or t-SNE (row U2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from striate import draw
+from striate.core.errors import ArgumentError
+from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
+from striate.understand.explanation import Explanation
+from striate.understand.flattening import flattened
+from striate.understand.inputs import opened, prepare
+from striate.understand.registry import method
+from striate.understand.samples import samples_of
+
+if TYPE_CHECKING:
+    from striate.draw import Figure
+
+THUMBNAIL = 64
+"""Pixels a side of the pictures kept with a map."""
+
+
+@method("code_map", help="A data set as a map: pictures beside those the network finds alike", needs="data", kind="embedding")
+def code_map(
+    model: Any,
+    data: Any,
+    *,
+    layer: str | None = None,
+    by: Literal["tsne", "pca"] = "tsne",
+    space: Literal["codes", "pixels"] = "codes",
+    split: str | None = None,
+    samples: int = 2000,
+    perplexity: float = 30.0,
+    preprocess: Any = None,
+    batch: int | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Return a place in the plane for each of `samples` pictures: `points` N 2, `pixels` N C h w (64 a side at most), `labels`, `index`.
+
+    `layer`: whose codes, default what goes into the last dense layer; `by`: t-SNE (openTSNE where installed, else scikit-learn; both begin at the
+    principal components, so the seed decides little) or PCA; `space="pixels"`: map the pictures themselves, for comparison.
+    Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map, and PCA's share of the variance. Row U2; van der Maaten
+    and Hinton 2008.
+    """
+    _, own, _ = opened(model)
+    found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
+    if len(found) < 5:
+        raise ArgumentError(f"samples: a map needs at least 5 pictures, got {len(found)}")
+    with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
+        codes, place, notes = codes_of(p, found, layer) if space == "codes" else (pixel_codes(found), "", ())
+        flat = flattened(codes, by=by, perplexity=perplexity, seed=seed)
+        count = min(10, (len(found) - 1) // 2)
+        receipts = {"samples": len(found), "trustworthiness": trustworthiness(codes, flat.points, count), **flat.receipts}
+        arrays: dict[str, Any] = {"points": flat.points, "index": found.index, "pixels": _thumbnails(found.pixels)}
+        if found.labels is not None:
+            arrays["labels"] = found.labels
+            receipts[f"{count}_nn_accuracy_on_the_map"] = vote(found.labels, nearest(flat.points, count)[0])
+        chosen = {"by": by, "space": space, "split": split, "samples": samples, "perplexity": perplexity}
+        p.classes, p.names = found.classes or p.classes, found.names
+        said = (*found.notes(), *notes, *flat.notes)
+        made = p.explanation("code_map", "embedding", arrays, layer=place or None, options=chosen, receipts=receipts, notes=said)
+        return made.over(found.fingerprint, found.title)
+
+
+def figure(explanation: Explanation) -> Figure:
+    """Draw the pictures at their places; those that would cover others as dots."""
+    arrays, receipts, options = explanation.arrays, explanation.receipts, explanation.options
+    where = f"codes at {explanation.layer}" if explanation.layer else "pixels"
+    name = "t-SNE" if options["by"] == "tsne" else "PCA"
+    title = f"{len(explanation):,} pictures of {options.get('data', 'a data set')} by their {where}, {name}"
+    note = f"trustworthiness {receipts['trustworthiness']:.3f} (1: whoever is near on the map is near in truth)"
+    if (share := next((value for key, value in receipts.items() if key.endswith("_on_the_map")), None)) is not None:
+        note += f"; the nearest on the map name the class right for {draw.percent(share, 0)}"
+    if "variance" in receipts:
+        note += f"; the two axes hold {draw.percent(receipts['variance'], 0)} of the variance"
+    labels = [int(label) for label in arrays["labels"]] if "labels" in arrays else None
+    side = int(np.clip(440 / np.sqrt(len(explanation)), 18, 64))
+    return draw.pictured(arrays["points"], list(arrays["pixels"]), labels=labels, classes=explanation.classes, title=title, note=note, side=side)
+
+
+def _thumbnails(pixels: torch.Tensor) -> np.ndarray[Any, Any]:
+    if max(pixels.shape[-2:]) <= THUMBNAIL:
+        return pixels.numpy()
+    factor = THUMBNAIL / max(pixels.shape[-2:])
+    size = [max(1, round(side * factor)) for side in pixels.shape[-2:]]
+    parts = [torch.nn.functional.interpolate(part.float(), size=size, mode="area") for part in torch.split(pixels, 256)]
+    small = torch.cat(parts)
+    return (small.round().to(torch.uint8) if pixels.dtype == torch.uint8 else small).numpy()
