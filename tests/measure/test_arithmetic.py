@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -109,6 +109,7 @@ def test_rows_o1_to_o3():
     assert pool((6, 6, 1), 2).parameters == 0
 
 
+@settings(max_examples=40)
 @given(
     space=st.tuples(st.integers(7, 15), st.integers(7, 15)),
     groups=st.integers(1, 3),

@@ -83,7 +83,7 @@ class Reading(nn.Module):
         return self.rnn(self.norm(self.words(tokens)))[0]
 
 
-@pytest.mark.parametrize("name", ["lenet5", "lenet5_1998", "resnet20", "alexnet", "squeezenet1_1", "nin_cifar"])
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_1998", "resnet20", "squeezenet1_1", "nin_cifar", "sprint28"])
 def test_stored_is_what_training_keeps(name):
     card = zoo.card(name)
     model = zoo.build(name, classes=card.classes, input=card.input)

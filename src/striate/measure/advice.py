@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from striate.measure.arithmetic import Window, fit, spell
+from striate.measure.axes import Axes
 from striate.measure.boxes import Box
-from striate.measure.spreading import Axes
 from striate.measure.windows import Sliding
 
 HARDWARE = 16

@@ -11,10 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from striate.measure.arithmetic import Fit, fit
+from striate.measure.axes import Axes, input_axes
 from striate.measure.boxes import Box, ReceptiveField, Totals, sum_of
 from striate.measure.fakes import Weightless
 from striate.measure.replaying import Replay, geometry_of, makes_no_tensors, replay, storage_of
-from striate.measure.spreading import Axes, input_axes, spread
+from striate.measure.spreading import spread
 from striate.measure.windows import Sliding, sliding
 from striate.probe import Call, Recording
 
@@ -201,7 +202,7 @@ def _multiply_adds(call: Call, slid: Sliding | None, found: Replay) -> int:
     if slid is not None and slid.kind == "local":
         return call.outputs[0].shape[0] * max((p.numel() for p in (module.parameters() if module is not None else ())), default=0)
     weight = getattr(module, "weight", None) if module is not None else call.kwargs.get("weight", call.args[1] if len(call.args) > 1 else None)
-    if not isinstance(weight, Tensor) or not call.outputs or (not found.problem and not _plain(call)):
+    if not isinstance(weight, Tensor) or not call.outputs or not _plain(call):
         return 0 if NORM.fullmatch(call.operation) or (slid is not None and slid.kind == "pool") else found.products
     if slid is not None and slid.kind == "transposed":
         return call.inputs[0].numel() * weight.numel() // weight.shape[0]
@@ -211,7 +212,7 @@ def _multiply_adds(call: Call, slid: Sliding | None, found: Replay) -> int:
 def _plain(call: Call) -> bool:
     """Whether it is one of torch's own convolutions or linear layers."""
     if call.module is not None:
-        return isinstance(call.module, (nn.modules.conv._ConvNd, nn.Linear))  # noqa: SLF001
+        return isinstance(call.module, (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear))  # noqa: SLF001
     return call.operation == "linear" or call.operation.startswith("conv")
 
 
