@@ -1,3 +1,5 @@
+from .explaining import Explained as Explained
+from .explaining import explain as explain
 from .explanation import Explanation as Explanation
 from .explanation import load as load
 from .inputs import Prepared as Prepared

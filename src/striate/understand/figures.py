@@ -77,10 +77,13 @@ def titled(explanation: Explanation) -> str:
 
 
 def captions(explanation: Explanation) -> list[str]:
-    """Return a caption for each sample: the class explained, else the file's name, else nothing."""
-    if explanation.target is not None and len(explanation.target) == len(explanation):
-        return [class_name(explanation, number) for number in explanation.target]
-    return list(explanation.names) if len(explanation.names) == len(explanation) else [""] * len(explanation)
+    """Return a caption for each sample: its name, and the class explained, as far as they are known."""
+    count = len(explanation)
+    names = list(explanation.names) if len(explanation.names) == count else [""] * count
+    if explanation.target is None or len(explanation.target) != count:
+        return names
+    classes = [class_name(explanation, number) for number in explanation.target]
+    return [f"{name} → {said}" if name else said for name, said in zip(names, classes, strict=True)]
 
 
 def class_name(explanation: Explanation, number: int) -> str:
