@@ -22,7 +22,7 @@ FORMS = (
     *("preact_resnet50", "preact_resnet164", "wide_resnet50_2", "wide_resnet16_8", "resnext50_32x4d", "resnext29_8x64d", "text_cnn"),
 )
 """One of each form of block: with the quick ones, run through the whole contract in the slow suite. The others are more of the same blocks, deeper
-or wider: what needs real numbers runs them by hand (marker soak), the rest in the slow suite too."""
+or wider: what takes seconds runs them by hand (marker soak), the rest in the slow suite too."""
 FAMILIES = (
     *("alexnet_2012", "densenet_40_12", "dpn68", "fractalnet20", "googlenet", "inception_v3", "preact_resnet50", "text_cnn", "vgg11_bn", "zfnet"),
 )
@@ -33,9 +33,9 @@ SENTENCES = ("text_cnn",)
 """Their input is the numbers of words, so what changes a picture's digits or layout is not for them (test_text_cnn.py has what is)."""
 
 
-def each(*quick: str, real: bool = False) -> list[Any]:
-    """Return every architecture for a parametrised test; all but the named ones are slow, with `real` numbers all but FORMS run by hand."""
-    marks = {name: pytest.mark.soak if real and name not in (*QUICK, *FORMS) else pytest.mark.slow for name in NAMES}
+def each(*quick: str, forms: bool = False) -> list[Any]:
+    """Return every architecture for a parametrised test; all but the named ones are slow, with `forms` all but FORMS run by hand."""
+    marks = {name: pytest.mark.soak if forms and name not in (*QUICK, *FORMS) else pytest.mark.slow for name in NAMES}
     return [name if name in quick else pytest.param(name, marks=marks[name]) for name in NAMES]
 
 

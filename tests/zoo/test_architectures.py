@@ -7,7 +7,7 @@ import json
 
 import pytest
 import torch
-from networks import ENDLESS, FAMILIES, NAMES, QUICK, SENTENCES, blank, build, calibrated, each, leaves, pictures, published_form, small
+from networks import ENDLESS, FAMILIES, FORMS, NAMES, QUICK, SENTENCES, blank, build, calibrated, each, leaves, pictures, published_form, small
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate import zoo
@@ -88,7 +88,7 @@ def test_no_box_changes_what_it_is_given(name):
     assert torch.equal(x, kept)
 
 
-@pytest.mark.parametrize("name", each(*QUICK, "googlenet", real=True))
+@pytest.mark.parametrize("name", each(*QUICK, "googlenet", forms=True))
 def test_every_parameter_gets_a_gradient(name):
     model, x = build(name).train(), pictures(small(name), 8)
     Classify().loss(model(x), Batch(x=x, y=torch.arange(8) % 7, index=torch.arange(8))).backward()
@@ -125,7 +125,7 @@ def beginnings(key):
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-@pytest.mark.parametrize("name", each(*QUICK, real=True))
+@pytest.mark.parametrize("name", each(*QUICK, forms=True))
 @torch.no_grad()
 def test_bf16_and_channels_last_agree_with_what_they_stand_for(name):
     """Channels last in float64, where rounding that a deep random net amplifies does not matter; bf16 beside rounding weights and pictures."""
@@ -149,7 +149,7 @@ def test_bf16_and_channels_last_agree_with_what_they_stand_for(name):
     assert (last - plain).abs().max() <= 1e-9 * plain.abs().max()
 
 
-@pytest.mark.parametrize("name", each(*QUICK, real=True))
+@pytest.mark.parametrize("name", each(*QUICK, forms=True))
 def test_spec_builds_the_same_network_and_a_state_dict_fills_it(name):
     x = pictures(small(name))
     model = calibrated(build(name), x)
@@ -163,7 +163,7 @@ def test_spec_builds_the_same_network_and_a_state_dict_fills_it(name):
         assert torch.equal(again(x), model(x))
 
 
-@pytest.mark.parametrize("name", each(*QUICK, "googlenet_2014", "inception_v3"))
+@pytest.mark.parametrize("name", each(*QUICK, "googlenet_2014", "inception_v3", forms=True))
 def test_any_number_of_channels_and_the_smallest_size_fit_and_less_is_refused(name):
     if name in SENTENCES:
         pytest.skip("sentences have no channels")
@@ -179,20 +179,23 @@ def test_any_number_of_channels_and_the_smallest_size_fit_and_less_is_refused(na
         build(name, shape=(1, smallest - 1, 64))
 
 
-@pytest.mark.parametrize("side", [28, 32, 48, 49, 64, 96])
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) for name in NAMES if "stem" in architectures.entry(name).signature.names]
-)
+STEMMED = [name for name in (*QUICK, *FORMS) if "stem" in architectures.entry(name).signature.names]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [28, 32, 48, 49, 64])
+@pytest.mark.parametrize("name", STEMMED)
 def test_small_pictures_leave_the_last_stage_something_to_see(name, side):
     seen = []
     with torch.device("meta"):
         model = build(name, shape=(3, side, side)).eval()
-        for module in model.modules():
-            if isinstance(module, torch.nn.Conv2d):
+        head = [path for path, module in leaves(model).items() if list(module.parameters())][-1]
+        for path, module in leaves(model).items():
+            if isinstance(module, torch.nn.Conv2d) and path != head:
                 module.register_forward_hook(lambda _m, inputs, _o: seen.append(min(inputs[0].shape[2:])))
         model(torch.empty(1, 3, side, side))
     assert seen[-1] >= 2, "the last convolution sees one place only"
-    assert seen[0] == side
+    assert seen[0] == side, "the picture itself, never scaled"
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import FORMS, QUICK, build, calibrated, each, pictures, small
+from networks import FORMS, NAMES, QUICK, build, calibrated, pictures, small
 
 from striate.zoo.registry import architectures
 
-EXPORTED = (*QUICK, *FORMS)
+FAMILIES = {architectures.entry(name).module: name for name in reversed((*QUICK, *FORMS))}
+"""The first form of each file."""
+EXPORTED = sorted({*FAMILIES.values(), "lenet5_1998", "googlenet_2014", "alexnet_2012"})
+MARKS = {name: [] if name in ("lenet5", "squeezenet1_1") else pytest.mark.slow if name in EXPORTED else pytest.mark.soak for name in NAMES}
 
 
-@pytest.mark.parametrize("name", each("lenet5", "squeezenet1_1", real=True))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name]) for name in NAMES])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_networks_give_the_same(name):
     """Backend aot_eager: dynamo traces it whole and autograd's graph is made ahead; the numbers are the eager ones."""
@@ -47,10 +50,12 @@ def test_exported_networks_give_the_same_in_another_runtime(name, tmp_path):
     (got,) = session.run(None, {"images": x.numpy()})
     with torch.no_grad():
         wanted = model(x).numpy()
-    assert np.abs(got - wanted).max() <= 1e-4 * np.abs(wanted).max()
+        exact = model.double()(x.double() if x.is_floating_point() else x).numpy()
+    own = np.abs(wanted - exact).max()  # a deep random net amplifies float32's rounding; another runtime rounds elsewhere
+    assert np.abs(got - exact).max() <= max(20 * own, 1e-5 * np.abs(exact).max())
+    assert own <= 0.02 * np.abs(exact).max()
 
 
 def test_each_file_of_the_zoo_has_a_form_that_is_run():
     """A new family file puts one of its networks into FORMS."""
-    files = {architectures.entry(name).module for name in architectures.names()}
-    assert {architectures.entry(name).module for name in EXPORTED} == files
+    assert set(FAMILIES) == {architectures.entry(name).module for name in NAMES}
