@@ -8,6 +8,7 @@ from .charts import scatter as scatter
 from .explained import Panel as Panel
 from .explained import laid_over as laid_over
 from .explained import panels as panels
+from .images import SMALL_PICTURE as SMALL_PICTURE
 from .images import grid as grid
 from .images import maps as maps
 from .matrices import confusion as confusion

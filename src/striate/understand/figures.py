@@ -21,33 +21,37 @@ ROWS = 12
 """Pictures a figure of maps shows; its title says when there are more."""
 
 
-def figure(explanation: Explanation) -> Figure:
-    """Draw an explanation. Raises `ArgumentError` when it holds nothing that can be drawn."""
+def figure(explanation: Explanation, *, bare: bool = False) -> Figure:
+    """Draw an explanation; `bare`: a kind's figure goes without its title, which says no more than the heading above it.
+
+    Raises `ArgumentError` when it holds nothing that can be drawn.
+    """
     if explanation.method in methods:
         module = importlib.import_module(methods.entry(explanation.method).module)
         own = getattr(module, "figure", None)
         if own is not None:
             drawn: Figure = own(explanation)
             return drawn
-    return of_kind(explanation)
+    return of_kind(explanation, bare=bare)
 
 
-def of_kind(explanation: Explanation) -> Figure:
+def of_kind(explanation: Explanation, *, bare: bool = False) -> Figure:
     """Draw an explanation the way of its kind."""
     arrays = explanation.arrays
+    title = "" if bare else titled(explanation)
     if explanation.kind == "map" and "map" in arrays:
-        return map_figure(explanation)
+        return map_figure(explanation, title=title)
     if explanation.kind == "image" and "image" in arrays:
         pictures = list(np.clip(arrays["image"][:MOST], 0, 1))
-        return draw.grid(pictures, captions(explanation)[:MOST], title=titled(explanation))
+        return draw.grid(pictures, captions(explanation)[:MOST], title=title)
     if explanation.kind == "embedding" and "points" in arrays and "pixels" in arrays:
         labels = arrays.get("labels")
         shown = None if labels is None else [int(label) for label in labels]
-        return draw.pictured(arrays["points"], list(arrays["pixels"]), labels=shown, classes=explanation.classes, title=titled(explanation))
+        return draw.pictured(arrays["points"], list(arrays["pixels"]), labels=shown, classes=explanation.classes, title=title)
     raise ArgumentError(f"{explanation.method}: nothing to draw in {', '.join(arrays) or 'no arrays'}; it can be saved as .npz")
 
 
-def map_figure(explanation: Explanation, *, name: str = "map", title: str = "", signed: bool | None = None) -> Figure:
+def map_figure(explanation: Explanation, *, name: str = "map", title: str | None = None, signed: bool | None = None) -> Figure:
     """Draw each picture, its map with the raw scale, and the map laid over the picture; the first `ROWS` where there are more."""
     values = explanation.arrays[name]
     pixels = explanation.arrays.get("pixels")
@@ -60,8 +64,14 @@ def map_figure(explanation: Explanation, *, name: str = "map", title: str = "", 
             picture = picture_of(pixels[number])
             cell = draw.Panel(values=values[number], signed=signed, shape=(picture.shape[-2], picture.shape[-1]))
             rows.append([draw.Panel(picture, caption=words[number]), cell, draw.Panel(picture, values[number], signed=signed, bar=False)])
-    said = title or titled(explanation)
-    return draw.panels(rows, title=said + (f" (first {ROWS} of {len(values)})" if len(values) > ROWS else ""))
+    said = titled(explanation) if title is None else title
+    said += f"{' (first' if said else 'The first'} {ROWS} of {len(values)}{')' if said else ''}" if len(values) > ROWS else ""
+    return draw.panels(rows, title=said, size=None if pixels is None else side_of(pixels))
+
+
+def side_of(pixels: np.ndarray[Any, Any]) -> float:
+    """Return how large pictures N C H W are drawn: small ones need less room."""
+    return 112.0 if max(pixels.shape[-2:]) < draw.SMALL_PICTURE else 200.0
 
 
 def picture_of(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

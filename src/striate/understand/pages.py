@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from striate.core.errors import ArgumentError
 from striate.draw import html
-from striate.understand.figures import titled
+from striate.understand.figures import figure, titled
 from striate.understand.registry import methods
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def page(explanations: Sequence[Explanation], *, title: str = "", lead: str = ""
 def section(explanation: Explanation) -> html.Section:
     """Return one explanation as a section: figure, receipts, then how it was made."""
     help_line = methods.entry(explanation.method).help if explanation.method in methods else ""
-    pieces: list[html.Piece] = [html.figure(explanation.figure())]
+    pieces: list[html.Piece] = [html.figure(figure(explanation, bare=True))]
     if explanation.receipts:
         pieces.append(html.facts({name.replace("_", " "): value for name, value in explanation.receipts.items()}))
     pieces += [html.text(note) for note in explanation.notes]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from striate import draw
 from striate.core.errors import ArgumentError
 from striate.probe import activations as seen
 from striate.understand.explanation import Explanation
+from striate.understand.figures import captions, picture_of, side_of
 from striate.understand.inputs import default_layer, prepare
 from striate.understand.registry import method
+
+if TYPE_CHECKING:
+    from striate.draw import Figure
+
+STRONGEST, ROWS = 5, 8
+"""Channels and pictures that the figure shows."""
 
 
 @method("activations", help="What the channels of a layer answer to the pictures", needs="images", kind="map")
@@ -44,3 +53,25 @@ def activations(
         receipts = {"channels": found.shape[1], "share_of_zeros": float(found.le(0).float().mean()), "silent_channels": dead}
         chosen = {"channels": None if channels is None else tuple(channels)}
         return p.explanation("activations", "map", arrays, layer=place, options=chosen, receipts=receipts)
+
+
+def figure(explanation: Explanation) -> Figure:
+    """Draw for each picture the maps of the channels that answer most strongly, on one scale; of a dense layer its largest values."""
+    found, pixels, words = explanation.arrays["activation"], explanation.arrays["pixels"], captions(explanation)
+    numbers = explanation.options["channels"] or range(found.shape[1])
+    silent, whole = explanation.receipts["silent_channels"], int(explanation.receipts["channels"])
+    title = f"{whole} channels of {explanation.layer}, {draw.percent(explanation.receipts['share_of_zeros'], 0)} of their values are zero"
+    title += f", {round(silent * whole)} channels silent" if silent else ""
+    if found.ndim == 2:
+        strongest = np.argsort(-np.abs(found[0]), kind="stable")[:12]
+        return draw.bars({f"{numbers[int(channel)]}": float(found[0, channel]) for channel in strongest}, title=title)
+    rows: list[list[draw.Panel | None]] = []
+    for picture, maps, caption in zip(pixels[:ROWS], found[:ROWS], words, strict=False):
+        strongest = np.argsort(-maps.max(axis=(1, 2)), kind="stable")[:STRONGEST]
+        low, high = float(maps[strongest].min()), float(maps[strongest].max())
+        shape = (picture.shape[-2], picture.shape[-1])
+        row: list[draw.Panel | None] = [draw.Panel(picture_of(picture), caption=caption)]
+        for place, channel in enumerate(strongest):
+            row.append(draw.Panel(values=maps[channel], caption=f"{numbers[int(channel)]}", low=low, high=high, bar=place == 0, shape=shape))
+        rows.append(row)
+    return draw.panels(rows, title=title, size=min(side_of(pixels), 140), width=900)
