@@ -1,0 +1,11 @@
+from .estimators.k_nearest import KNearest as KNearest
+from .estimators.linear import LinearClassifier as LinearClassifier
+from .estimators.mlp import MLP as MLP
+from .features.colour_histogram import ColourHistogram as ColourHistogram
+from .features.hog import HOG as HOG
+from .features.pixels import Pixels as Pixels
+from .features.subspace import Subspace as Subspace
+from .registry import baselines as baselines
+from .tabulating import Row as Row
+from .tabulating import Table as Table
+from .tabulating import table as table

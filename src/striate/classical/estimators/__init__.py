@@ -1,0 +1,1 @@
+"""One classifier a file; `striate.classical` exports them."""
