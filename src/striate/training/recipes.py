@@ -148,6 +148,12 @@ _ALL = (
         "the residual paper's ImageNet recipe (He et al. 2016)",
     ),
     Named(
+        Recipe(name="sentences", epochs=3, batch=64, lr=2e-3, schedule="linear"),
+        "sentences with the text CNN: 77 % of movie reviews over ten folds with random word vectors",
+        "text_cnn",
+        "*",
+    ),
+    Named(
         Recipe(
             name="pictures",
             epochs=30,
@@ -201,9 +207,11 @@ def default(model: str, data: str) -> Recipe:
 
 
 def default_model(data: str, shape: tuple[int, ...]) -> str:
-    """Return the network that data of this name and shape (C, H, W) get when none is asked for."""
+    """Return the network that data of this name and shape (C H W, or L words) get when none is asked for."""
     if data == "digits":
         return "lenet5"
+    if len(shape) == 1:
+        return "text_cnn"
     size = min(shape[1:]) if len(shape) == 3 else 0
     if size <= 28:
         return "lenet5"

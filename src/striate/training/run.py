@@ -14,6 +14,7 @@ from striate.core.contracts import ModelSpec, Recipe, Task
 from striate.core.errors import ArgumentError, StorageError
 from striate.core.storage import read_json, write_json, write_text
 from striate.core.tensors import load_tensors
+from striate.data.vocabulary import Vocabulary
 from striate.pixels import Preprocess
 from striate.training.checkpoint import BEST, FINAL, LAST, load_weights
 
@@ -102,10 +103,13 @@ class Run:
         return Recipe.from_json(self.facts["recipe"])
 
     @cached_property
-    def preprocess(self) -> Preprocess:
-        """What turns pixels into this network's input."""
+    def preprocess(self) -> Preprocess | Vocabulary:
+        """What turns pixels, or words, into this network's input."""
+        facts = self.facts["preprocess"]
+        if facts.get("kind") == "words":
+            return Vocabulary.from_json(facts)
         path = self.folder / "preprocess.safetensors"
-        return Preprocess.from_json(self.facts["preprocess"], load_tensors(path)[0] if path.exists() else {})
+        return Preprocess.from_json(facts, load_tensors(path)[0] if path.exists() else {})
 
     @cached_property
     def task(self) -> Task:
