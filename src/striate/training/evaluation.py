@@ -39,8 +39,11 @@ class Evaluation:
         return f"{self.split}: {', '.join(parts)} over {int(self.figures['n']):,} samples"
 
     def save(self, path: Path) -> None:
-        """Write shares, targets and index as `.npz`, atomically."""
+        """Write shares, targets and index as `.npz`, atomically; nothing where the task's outputs are not kept."""
         from striate.core.storage import atomic
+
+        if self.shares.shape[1:] == (0,):
+            return
 
         arrays = {"shares": self.shares, "index": self.index} | ({} if self.targets is None else {"targets": self.targets})
         with atomic(path) as stream:
@@ -74,7 +77,11 @@ def _main(output: Any) -> Tensor:
 
 
 def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views: Views = "one", batch: int = 500) -> Evaluation:
-    """Evaluate `model` (left in the mode it was in) over every sample of `split`, in order."""
+    """Evaluate `model` (left in the mode it was in) over every sample of `split`, in order.
+
+    A task may say `supervised = False` (its figures need no labels) and `kept = False` (its outputs are too large to keep: `shares` is then N 0).
+    """
+    supervised, keeps = getattr(task, "supervised", True), getattr(task, "kept", True)
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
@@ -83,10 +90,11 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
         with torch.no_grad():
             for part in split.batches(batch, epoch=0, seed=0):
                 output = forward(lambda x: logits_of(model, x, views), part.x, use)
-                if part.y is not None:
+                if part.y is not None or not supervised:
                     for name, value in task.metrics(output, part).items():
                         sums[name] = sums.get(name, 0.0) + float(value.double().sum())
-                kept.append((task.decode(output).cpu(), None if part.y is None else part.y.cpu(), part.index))
+                shares = task.decode(output).cpu() if keeps else torch.empty(len(part.index), 0)
+                kept.append((shares, None if part.y is None else part.y.cpu(), part.index))
     finally:
         model.train(was_training)
     if not kept:

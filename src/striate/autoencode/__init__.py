@@ -1,0 +1,7 @@
+"""Autoencoders: shallow, deep, convolutional, tied, denoising, stacked layer by layer, pre-training, restricted Boltzmann machines."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

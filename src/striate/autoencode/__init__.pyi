@@ -1,0 +1,12 @@
+from .building import Autoencoder as Autoencoder
+from .building import autoencoder as autoencoder
+from .corruption import Corruption as Corruption
+from .corruption import corrupted as corrupted
+from .figures import Reconstruction as Reconstruction
+from .judging import judge as judge
+from .judging import psnr as psnr
+from .learning import train as train
+from .subspace import Principal as Principal
+from .subspace import linear_optimum as linear_optimum
+from .subspace import principal as principal
+from .subspace import principal_angles as principal_angles

@@ -1,0 +1,175 @@
+"""How well an autoencoder gives back pictures, takes noise away and orders its codes, beside PCA with as many components."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from striate.autoencode.building import Autoencoder
+from striate.autoencode.corruption import Noise, checked, corrupted
+from striate.autoencode.figures import Reconstruction
+from striate.autoencode.subspace import Principal, principal
+from striate.core.errors import ArgumentError
+from striate.core.runtime import derived_seed, generator
+
+SHOWN = 12
+"""Pictures shown there and back."""
+MAPPED = 1000
+"""Codes on the map."""
+FITTED = 20_000
+"""Training pictures, at most, that PCA is found from: a seeded draw."""
+CHOOSING = 1000
+"""Training pictures on which the number of components that denoises best is chosen."""
+
+
+def psnr(first: Any, second: Any, *, peak: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio of two arrays of one shape in decibels, 10 log10(peak² / mean squared difference); equal ones: inf.
+
+    For several pictures the mean is over all of them before the logarithm: it is the PSNR of the set, not the mean of PSNRs. Raises `ArgumentError`.
+    """
+    a, b = np.asarray(_plain(first), np.float64), np.asarray(_plain(second), np.float64)
+    if a.shape != b.shape or not a.size:
+        raise ArgumentError(f"first, second: got shapes {a.shape} and {b.shape}, expected the same, not empty")
+    error = float(((a - b) ** 2).mean())
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+
+
+def judge(
+    model: nn.Module,
+    data: Any,
+    *,
+    split: str | None = None,
+    limit: int = 10_000,
+    noise: Noise | None = None,
+    amount: float | None = None,
+    seed: int = 0,
+) -> Reconstruction:
+    """Measure an autoencoder on one part of `data` (None: test, else val, else train), at most `limit` pictures, a seeded draw.
+
+    `noise` and `amount` default to what the model was trained against; with noise, the PSNR of the noisy pictures, of the model's and of PCA's
+    cleaned ones are taken too, PCA with as many components as the code has numbers and with as many as clean best (chosen on training pictures).
+    PCA is found from clean training pictures. A model that is not an `Autoencoder` has no code: components and map are left out.
+    Raises `UnknownNameError`, `ArgumentError`.
+    """
+    from striate.autoencode.learning import pixels_of
+
+    opened = pixels_of(data)
+    place = split or next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
+    x, y = _pictures(opened, place, limit, seed)
+    known = _pictures(opened, "train", FITTED, seed)[0] if "train" in opened.splits else x
+    coded = isinstance(model, Autoencoder)
+    spoil = getattr(model, "corruption", None)
+    noise, amount = checked(noise or getattr(spoil, "noise", "none"), getattr(spoil, "amount", 0.1) if amount is None else amount)
+    code: int | None = min(model.code_size, known[0].numel()) if isinstance(model, Autoencoder) else None
+    basis = principal(known.flatten(1).numpy())
+    rebuilt = _through(model, x)
+    figures: dict[str, float] = {"model": psnr(x, rebuilt), "mean": psnr(x, np.broadcast_to(basis.mean, x.flatten(1).shape).reshape(x.shape))}
+    pictures = {"original": x[:SHOWN]}
+    cleaned: dict[str, float] = {}
+    if noise != "none":
+        noisy = corrupted(x, noise, amount, seed=seed)
+        clean = _through(model, noisy)
+        best = _best_count(basis, known[:CHOOSING], noise, amount, seed)
+        cleaned = {"noisy": psnr(x, noisy), "noisy, clipped": psnr(x, noisy.clamp(0, 1)), "model": psnr(x, clean), "best": float(best)}
+        pictures |= {"noisy": noisy[:SHOWN].clamp(0, 1), "model": clean[:SHOWN]}
+        counts = {f"PCA, {n}": n for n in dict.fromkeys([*([code] if code else []), best])}
+        for name, count in counts.items():
+            by_pca = _projected(basis, noisy, count)
+            cleaned[name] = psnr(x, by_pca)
+            pictures[name] = by_pca[:SHOWN]
+    else:
+        pictures["model"] = rebuilt[:SHOWN]
+    if code is not None:
+        by_pca = _projected(basis, x, code)
+        figures["PCA"] = psnr(x, by_pca)
+        if noise == "none":
+            pictures[f"PCA, {code}"] = by_pca[:SHOWN]
+    codes = _codes(model, x[:MAPPED]) if coded else None
+    return Reconstruction(
+        split=place,
+        n=len(x),
+        code=code,
+        noise=noise,
+        amount=amount,
+        figures=figures,
+        cleaned=cleaned,
+        pictures={name: _shown(values) for name, values in pictures.items()},
+        filters=first_filters(model),
+        codes=codes,
+        thumbnails=None if codes is None else _shown(x[:MAPPED]),
+        labels=None if y is None else y[: len(x[:MAPPED])],
+        classes=tuple(opened.classes),
+        fitted=len(known),
+    )
+
+
+def first_filters(model: nn.Module) -> npt.NDArray[np.float32] | None:
+    """Return what the first layer looks for, as pictures O C H W: kernels of a convolution, rows of a linear layer; None for another network."""
+    first = next((box for box in model.modules() if isinstance(box, (nn.Conv2d, nn.Linear))), None)
+    if isinstance(first, nn.Conv2d):
+        return first.weight.detach().float().cpu().numpy()
+    if isinstance(first, nn.Linear) and isinstance(model, Autoencoder) and len(model.stages[0].input) == 3:
+        return first.weight.detach().float().cpu().reshape(-1, *model.stages[0].input).numpy()
+    return None
+
+
+def _pictures(data: Any, split: str, limit: int, seed: int) -> tuple[Tensor, npt.NDArray[np.int64] | None]:
+    """Return pictures of one part as floats N C H W in [0, 1], and their labels; at most `limit`, in a seeded order."""
+    part = data.split(split)
+    table = data.tables[split]
+    if len(table) > limit:
+        rows = torch.randperm(len(table), generator=generator(derived_seed(seed, 3)))[:limit].sort().values.numpy()
+        from dataclasses import replace
+
+        part = replace(data, tables={split: table.take(rows)}, given=data.preprocess).split(split)
+    found = [(batch.x.clone(), batch.y) for batch in part.batches(1000, epoch=0, seed=0)]
+    x = torch.cat([pixels for pixels, _ in found])
+    y = None if found[0][1] is None else torch.cat([labels for _, labels in found if labels is not None]).numpy()
+    mixed = torch.randperm(len(x), generator=generator(derived_seed(seed, 5)))
+    return x[mixed].contiguous(), None if y is None else y[mixed.numpy()]
+
+
+@torch.no_grad()
+def _through(model: nn.Module, x: Tensor, call: Callable[[Tensor], Tensor] | None = None, batch: int = 1000) -> Tensor:
+    """Run the model in evaluation mode, float32, in parts; its mode is left as it was."""
+    was = model.training
+    weight = next(model.parameters())
+    model.eval()
+    try:
+        return torch.cat([(call or model)(part.to(weight.device)).float().cpu() for part in torch.split(x, batch)])
+    finally:
+        model.train(was)
+
+
+def _codes(model: Any, x: Tensor) -> npt.NDArray[np.float32]:
+    return _through(model, x, model.encode).flatten(1).numpy()
+
+
+def _projected(basis: Principal, x: Tensor, count: int) -> Tensor:
+    rebuilt = basis.rebuilt(x.flatten(1).numpy(), count)
+    return torch.from_numpy(rebuilt).reshape(x.shape).float().clamp(0, 1)
+
+
+def _best_count(basis: Principal, clean: Tensor, noise: Noise, amount: float, seed: int) -> int:
+    """Return how many components clean training pictures best, of counts about a sixth apart."""
+    noisy = corrupted(clean, noise, amount, seed=derived_seed(seed, 4))
+    counts, n = [], 1.0
+    while n < len(basis.mean):
+        counts.append(int(n))
+        n = max(n + 1, n * 1.15)
+    return max(dict.fromkeys([*counts, len(basis.mean)]), key=lambda count: psnr(clean, _projected(basis, noisy, count)))
+
+
+def _plain(values: Any) -> Any:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def _shown(values: Tensor) -> npt.NDArray[np.uint8]:
+    found: npt.NDArray[np.uint8] = (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return found

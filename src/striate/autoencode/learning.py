@@ -1,0 +1,107 @@
+"""Training an autoencoder with the one loop, and judging it: the run's folder then holds what the report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from striate.autoencode.building import NAME, Autoencoder
+from striate.core.contracts import Progress, Recipe
+from striate.core.errors import ArgumentError, DataError
+from striate.core.runtime import Precision, derived_seed, random_state_kept
+
+if TYPE_CHECKING:
+    from striate.data import Dataset
+    from striate.training import Run
+
+RECIPE = Recipe(name="autoencode", epochs=20, batch=128, optimiser="adamw", lr=2e-3, schedule="one-cycle")
+"""What `train` does unless told: twenty epochs; weight decay 0, because a code's scale is nobody's concern."""
+WEIGHTS = 17
+"""Keeps the random numbers of the first weights apart from others of the same seed."""
+
+
+def train(
+    model: nn.Module | None,
+    data: Any,
+    *,
+    options: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+    folder: str | Path | None = None,
+    epochs: float | None = None,
+    lr: float | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+    settings: Mapping[str, Any] | None = None,
+    judged: bool = True,
+    progress: Progress | None = None,
+) -> Run:
+    """Train an autoencoder on the pictures of `data`, as pixels in [0, 1], and return its run; labels are not looked at.
+
+    `model`: any network that gives back its input's shape (trained in place), or None for `autoencoder(data.shape, **options)`. `recipe` and the
+    fields after it as in `striate.training.train`. With `judged`, reconstructions, the noise taken away and the PCA beside it are measured on the
+    test part (else the validation part, else the training part) and written beside the weights, where `striate report` finds them.
+
+    Raises `ArgumentError`, `DataError` for text, and all that training raises. Source: rows E1 to E5.
+    """
+    from striate.autoencode.judging import judge
+    from striate.training import train as train_any
+
+    opened = pixels_of(data)
+    if model is None:
+        model = made(opened, options or {}, seed)
+    elif options:
+        raise ArgumentError(f"options: {', '.join(options)} build an autoencoder; this one is built already")
+    run = train_any(
+        model,
+        opened,
+        recipe=recipe or RECIPE,
+        task="reconstruct",
+        folder=folder if folder is not None else free_folder(opened.name),
+        epochs=epochs,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+        device=device,
+        precision=precision,
+        settings=settings,
+        progress=progress,
+    )
+    if judged:
+        judge(model, opened, seed=seed).save(run.folder)
+    return run
+
+
+def pixels_of(data: Any) -> Dataset:
+    """Return the data with pixels in [0, 1] as the network's input, nothing standardised. Raises `DataError` for text."""
+    from striate.data import load
+    from striate.pixels import Preprocess
+
+    opened = load(data)
+    if len(opened.shape) != 3:
+        raise DataError(f"{opened.name} is text; autoencoders here are for pictures")
+    channels, height, width = opened.shape
+    return opened.with_preprocess(Preprocess(size=(height, width), channels=channels))
+
+
+def made(data: Any, options: Mapping[str, Any], seed: int) -> Autoencoder:
+    """Return a fresh autoencoder for the data's pictures; the seed decides its weights."""
+    from striate.zoo import build
+
+    with random_state_kept():
+        torch.manual_seed(derived_seed(seed, WEIGHTS))
+        network: Any = build(NAME, classes=1, input=data.shape, options=dict(options))
+    return network  # type: ignore[no-any-return]
+
+
+def free_folder(data: str, word: str = "autoencoder") -> Path:
+    """Return the first `runs/DATA-autoencoder-N` that is not there yet."""
+    number = 1
+    while (target := Path("runs") / f"{data}-{word}-{number}").exists():
+        number += 1
+    return target
