@@ -88,7 +88,7 @@ def test_no_box_changes_what_it_is_given(name):
     assert torch.equal(x, kept)
 
 
-@pytest.mark.parametrize("name", each(*QUICK, "googlenet", forms=True))
+@pytest.mark.parametrize("name", each(*QUICK, "googlenet"))
 def test_every_parameter_gets_a_gradient(name):
     model, x = build(name).train(), pictures(small(name), 8)
     Classify().loss(model(x), Batch(x=x, y=torch.arange(8) % 7, index=torch.arange(8))).backward()
@@ -146,7 +146,8 @@ def test_bf16_and_channels_last_agree_with_what_they_stand_for(name):
     x, model = x.double(), model.double()
     last = model(x.to(memory_format=torch.channels_last))
     plain = model.to(memory_format=torch.contiguous_format)(x)
-    assert (last - plain).abs().max() <= 1e-9 * plain.abs().max()
+    nudged = model(x * (1 + 1e-13))  # a hundred plain layers without shortcuts amplify even that
+    assert (last - plain).abs().max() <= max(1e-9 * plain.abs().max(), (nudged - plain).abs().max())
 
 
 @pytest.mark.parametrize("name", each(*QUICK, forms=True))
