@@ -7,7 +7,14 @@ from .inputs import default_layer as default_layer
 from .inputs import prepare as prepare
 from .methods.activations import activations as activations
 from .methods.code_map import code_map as code_map
+from .methods.ddn import ddn as ddn
 from .methods.dead_filters import dead_filters as dead_filters
+from .methods.deconvnet import deconvnet as deconvnet
+from .methods.deepfool import deepfool as deepfool
+from .methods.fgsm import fgsm as fgsm
 from .methods.filters import filters as filters
+from .methods.fooling import fooling as fooling
+from .methods.guided import guided as guided
 from .methods.neighbours import neighbours as neighbours
+from .methods.pgd import pgd as pgd
 from .registry import methods as methods
