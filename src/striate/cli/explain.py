@@ -48,7 +48,7 @@ def explain(
     model: str,
     images: tuple[Path, ...] = (),
     *,
-    method: str = "saliency,gradcam,occlusion",
+    method: str = "saliency,grad_cam,occlusion",
     errors: bool = False,
     target: str | None = None,
     receipts: Literal["cheap", "full"] = "cheap",

@@ -65,7 +65,9 @@ def principal(codes: Array, count: int) -> tuple[Array, Array]:
 
 
 def _tsne(values: Array, begin: Array, perplexity: float, seed: int) -> Flat:
-    threads = torch.get_num_threads()
+    threads = (
+        torch.get_num_threads() if len(values) >= INTERPOLATED else 1
+    )  # on a busy machine its threads wait for each other, longer than they work
     if importlib.util.find_spec("openTSNE") is not None:
         import openTSNE
 

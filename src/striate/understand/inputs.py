@@ -91,14 +91,17 @@ class Prepared:
         return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
 
     def output(self, pixels: Tensor) -> Any:
-        """Return what the network returns, whatever it is. Raises `ArgumentError` where the pictures do not fit the network."""
-        x = self.preprocess(pixels)
+        """Return what the network returns, whatever it is."""
+        return self.network(self.preprocess(pixels))
+
+    def misfit(self) -> str:
+        """Return what torch says when the network is run on one of the pictures, where they do not fit it; empty where they do."""
         try:
-            return self.network(x)
+            with torch.no_grad():
+                self.network(self.inputs[:1])
         except RuntimeError as error:
-            if _MISFIT.search(str(error)):
-                raise ArgumentError(f"images: this network does not take pictures of shape {'×'.join(map(str, x.shape[1:]))}: {error}") from error
-            raise
+            return str(error) if _MISFIT.search(str(error)) else ""
+        return ""
 
     @cached_property
     def inputs(self) -> Tensor:
@@ -229,7 +232,14 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
         for parameter in inner.parameters():
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
-        yield Prepared(inner, pixels, how, target=target, classes=classes, names=names, notes=[*notes, *said, *changed], batch=batch, seed=seed)
+        ready = Prepared(inner, pixels, how, target=target, classes=classes, names=names, notes=[*notes, *said, *changed], batch=batch, seed=seed)
+        try:
+            yield ready
+        except RuntimeError as error:
+            if _MISFIT.search(str(error)) and (told := ready.misfit()):
+                shape = "×".join(map(str, pixels.shape[1:]))
+                raise ArgumentError(f"images: this network does not take pictures of shape {shape}: {told.splitlines()[0]}") from error
+            raise
 
 
 def opened(model: Any) -> tuple[nn.Module, Any, tuple[str, ...]]:

@@ -50,7 +50,7 @@ def activations(
             found = found[:, list(channels)]
         arrays = {"activation": found} | ({"map": found.mean(1)} if found.ndim == 4 else {})
         dead = float((found.flatten(2).amax(-1) if found.ndim == 4 else found).amax(0).le(0).float().mean())
-        receipts = {"channels": found.shape[1], "share_of_zeros": float(found.le(0).float().mean()), "silent_channels": dead}
+        receipts = {"channels": found.shape[1], "share_of_zeros": float(found.eq(0).float().mean()), "silent_channels": dead}
         chosen = {"channels": None if channels is None else tuple(channels)}
         return p.explanation("activations", "map", arrays, layer=place, options=chosen, receipts=receipts)
 
