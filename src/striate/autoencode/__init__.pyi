@@ -1,3 +1,4 @@
+from .boltzmann import RBM as RBM
 from .building import Autoencoder as Autoencoder
 from .building import autoencoder as autoencoder
 from .corruption import Corruption as Corruption
@@ -6,7 +7,15 @@ from .figures import Reconstruction as Reconstruction
 from .judging import judge as judge
 from .judging import psnr as psnr
 from .learning import train as train
+from .pretraining import Pretrained as Pretrained
+from .pretraining import pretrain as pretrain
+from .semi import Comparison as Comparison
+from .semi import semi_supervised as semi_supervised
+from .stacking import Layer as Layer
+from .stacking import Stack as Stack
+from .stacking import stack as stack
 from .subspace import Principal as Principal
 from .subspace import linear_optimum as linear_optimum
 from .subspace import principal as principal
 from .subspace import principal_angles as principal_angles
+from .unrolling import boltzmann_stack as boltzmann_stack

@@ -65,7 +65,7 @@ def judge(
     known = _pictures(opened, "train", FITTED, seed)[0] if "train" in opened.splits else x
     coded = isinstance(model, Autoencoder)
     spoil = getattr(model, "corruption", None)
-    noise, amount = checked(noise or getattr(spoil, "noise", "none"), getattr(spoil, "amount", 0.1) if amount is None else amount)
+    noise, amount = checked(str(noise or getattr(spoil, "noise", "none")), getattr(spoil, "amount", 0.1) if amount is None else amount)
     code: int | None = min(model.code_size, known[0].numel()) if isinstance(model, Autoencoder) else None
     basis = principal(known.flatten(1).numpy())
     rebuilt = _through(model, x)

@@ -1,0 +1,190 @@
+"""Greedy training, layer by layer: each layer learns to give back what the trained ones below it give (Bengio et al. 2007; row E6)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from striate.autoencode.building import Autoencoder
+from striate.autoencode.coding import as_data, as_pictures, chain, parts_of, through
+from striate.autoencode.corruption import Noise
+from striate.autoencode.learning import RECIPE, free_folder, made, pixels_of, train
+from striate.autoencode.mirror import Stage
+from striate.core.contracts import Progress, Recipe
+from striate.core.runtime import Precision, derived_seed
+
+if TYPE_CHECKING:
+    from striate.training import Run
+
+LAYERS = RECIPE.edited(name="autoencode-layer", epochs=10)
+"""How each layer is trained unless told."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's turn: its name, what it turns into what, its run's folder, and how pictures look through it and all below it."""
+
+    name: str
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    folder: Path
+    loss: float
+    """Mean squared error of this layer's own input on the part judged, at the end of its turn."""
+    psnr: float
+    """Pictures up to this layer and back down, in decibels; before fine-tuning."""
+    pictures: np.ndarray
+    """Some of them, uint8 N C H W."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain JSON values."""
+        kept = {"name": self.name, "input": list(self.input), "output": list(self.output), "loss": self.loss, "psnr": self.psnr}
+        return kept | {"folder": str(self.folder)}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What greedy training gave: the autoencoder, its layers' turns, the run of fine-tuning (None where it was left out)."""
+
+    model: Autoencoder
+    layers: tuple[Layer, ...]
+    run: Run | None
+    before: float
+    """PSNR of the whole before fine-tuning, in decibels."""
+    after: float | None
+
+
+def stack(
+    model: Autoencoder | None,
+    data: Any,
+    *,
+    options: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+    epochs: float | None = None,
+    fine_tune: float = 10,
+    noise: Noise | None = None,
+    amount: float | None = None,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+) -> Stack:
+    """Train an autoencoder's layers one after the other, outermost first, then all together for `fine_tune` epochs (0: not at all).
+
+    `model`: an `Autoencoder` (trained in place) or None for `autoencoder(data.shape, **options)`. Each layer is an autoencoder of its own on what the
+    layers below give for the training pictures (kept in memory), `epochs` long by `recipe`; `noise` spoils its input, by default as the model's.
+    Every layer's turn is a run under `folder`/layer-K; the fine-tuned whole is the run `folder`, with each layer's pictures in its report.
+    """
+    from striate.autoencode.judging import SHOWN, _pictures, _shown, judge, psnr
+
+    opened = pixels_of(data)
+    model = made(opened, options or {}, seed) if model is None else model
+    target = Path(folder) if folder is not None else free_folder(opened.name, "stacked")
+    shown = next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
+    pictures, _ = _pictures(opened, shown, 10_000, seed)
+    turns: list[Layer] = []
+
+    def watch(place: int, run: Run, loss: float) -> None:
+        back = _there_and_back(model.stages[: place + 1], pictures)
+        stage = model.stages[place]
+        name = next(name for name, box in stage.encoder.items() if any(True for _ in box.parameters()))
+        turns.append(Layer(name, stage.input, stage.output, run.folder, loss, psnr(pictures, back), _shown(back[:SHOWN])))
+
+    greedy(
+        model.stages,
+        parts_of(opened),
+        opened.name,
+        recipe=recipe or LAYERS,
+        epochs=epochs,
+        noise=noise or model.corruption.noise,
+        amount=model.corruption.amount if amount is None else amount,
+        folder=target,
+        seed=seed,
+        device=device,
+        precision=precision,
+        progress=progress,
+        watch=watch,
+    )
+    before = psnr(pictures, through(model, pictures))
+    if not fine_tune:
+        return Stack(model, tuple(turns), None, before, None)
+    run = train(
+        model,
+        opened,
+        folder=target,
+        epochs=fine_tune,
+        lr=(recipe or LAYERS).lr / 2,
+        seed=seed,
+        device=device,
+        precision=precision,
+        judged=False,
+        progress=progress,
+    )
+    found = judge(model, opened, seed=seed)
+    rows = {f"layers 1 to {place}" if place > 1 else "layer 1": turn for place, turn in enumerate(turns, 1)}
+    found = dataclasses.replace(
+        found,
+        pictures={"original": found.pictures["original"], **{name: turn.pictures for name, turn in rows.items()}} | dict(found.pictures),
+        figures={**found.figures, **{name: turn.psnr for name, turn in rows.items()}, "before fine-tuning": before},
+        layers=tuple(turn.to_json() for turn in turns),
+    )
+    found.save(run.folder)
+    return Stack(model, tuple(turns), run, before, found.figures["model"])
+
+
+def greedy(
+    stages: Sequence[Stage],
+    parts: Mapping[str, Tensor],
+    name: str,
+    *,
+    recipe: Recipe,
+    epochs: float | None,
+    noise: Noise,
+    amount: float,
+    folder: Path,
+    seed: int,
+    device: str,
+    precision: Precision,
+    progress: Progress | None,
+    watch: Any = None,
+) -> list[Run]:
+    """Train stages one after the other, each on what those before give for `parts` (by name, N …); `watch` is told place, run and loss of each."""
+    from striate.training import train as train_any
+
+    runs: list[Run] = []
+    for place, stage in enumerate(stages):
+        alone = Autoencoder([as_pictures(stage)], noise=noise, amount=amount)
+        run = train_any(
+            alone,
+            as_data(parts, f"{name}, layer {place + 1}"),
+            recipe=recipe,
+            task="reconstruct",
+            folder=folder / f"layer-{place + 1}",
+            epochs=epochs,
+            seed=derived_seed(seed, place) % 2**31,
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+        runs.append(run)
+        splits = (run.result or {}).get("splits", {})
+        figures = splits.get("test") or splits.get("val") or {"loss": run.history[-1]["train/loss"]}
+        if watch is not None:
+            watch(place, run, float(figures["loss"]))
+        if place < len(stages) - 1:
+            encoder = chain(stage.encoder).to("cpu")
+            parts = {part: through(encoder, values) for part, values in parts.items()}
+    return runs
+
+
+def _there_and_back(stages: Sequence[Stage], x: Tensor) -> Tensor:
+    boxes: list[nn.Module] = [box for stage in stages for box in stage.encoder.values()]
+    boxes += [box for stage in reversed(stages) for box in stage.decoder.values()]
+    whole = nn.Sequential(*boxes).to("cpu")
+    return through(whole, x)
