@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from numpy.typing import ArrayLike
 
+LINE = 14
+"""Height of a legend's line."""
 FAINT = 0.45
 """Strength of a picture under a map that is laid over it: the rest is white."""
 
@@ -28,7 +30,8 @@ class Panel:
     """One cell: a `picture` (as `draw.grid` takes it), a raw `values` map (H W), or, with both, the map laid over the picture.
 
     `signed`: None for blue and red where any value is negative; `low`, `high`: a shared scale's ends; `bar`: draw the scale under it;
-    `shape`: H W of the picture a coarse map belongs to, whose proportions it is drawn in.
+    `shape`: H W of the picture a coarse map belongs to, whose proportions it is drawn in; `legend`: colours (`#rrggbb`) of a picture and what they
+    mean, a line each under it.
     """
 
     picture: ArrayLike | None = None
@@ -39,6 +42,7 @@ class Panel:
     high: float | None = None
     bar: bool = True
     shape: tuple[int, int] | None = None
+    legend: Sequence[tuple[str, str]] = ()
 
 
 def panels(
@@ -143,7 +147,8 @@ class _Row:
         shown = [cell for cell in cells if cell is not None]
         self.tall = math.ceil(max((min(side, side * cell.shape[0] / cell.shape[1]) for cell in shown), default=0))
         self.words = 16 if any(cell.panel.caption for cell in shown) else 0
-        self.height = self.tall + self.words + (26 if any(cell.has_bar for cell in shown) else 0) + 8
+        below = max((LINE * len(cell.panel.legend) for cell in shown), default=0)
+        self.height = self.tall + self.words + max(below, 26 if any(cell.has_bar for cell in shown) else 0) + 8
 
     def draw(self, sheet: Axes, lefts: Sequence[float], top: float) -> None:
         """Draw the row's panels from the places `lefts` on."""
@@ -154,6 +159,13 @@ class _Row:
                 sheet.text(left + self.side / 2, top + self.tall + 3, words, ha="center", va="top", **_WORDS)
                 if cell.has_bar:
                     scale_bar(sheet, left, top + self.tall + self.words + 5, self.side, cell.low, cell.high, signed=cell.signed)
+                self._explain(sheet, cell.panel.legend, left, top + self.tall + self.words + 4)
+
+    def _explain(self, sheet: Axes, legend: Sequence[tuple[str, str]], left: float, top: float) -> None:
+        for number, (colour, meaning) in enumerate(legend):
+            middle = top + LINE * (number + 0.5)
+            sheet.fill([left, left + 8, left + 8, left], [middle - 4, middle - 4, middle + 4, middle + 4], color=colour, linewidth=0)
+            sheet.text(left + 13, middle, clipped(meaning, self.side - 13, SMALL * 0.95), ha="left", va="center", **_WORDS)
 
 
 _WORDS: dict[str, Any] = {"fontsize": SMALL * 0.95, "color": palette.ROLES["soft"][0]}

@@ -1,0 +1,152 @@
+"""What class activation maps have in common: a layer's maps and the score's gradient there, for one forward pass where that is enough.
+
+A network whose head is pooling and one dense layer has a score S = Σ_k w_k mean(A_k) + b, so ∂S/∂A_k = w_k / (h·w) everywhere: no backward pass.
+Whether a head is of this kind is not guessed from its layers but computed: the scores must come out. Elsewhere the graph begins at the layer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from striate.core.errors import ArgumentError
+from striate.probe import activations, edited
+from striate.probe.watching import Watch, is_leaf
+from striate.understand.pixel_gradients import know
+
+if TYPE_CHECKING:
+    from striate.understand.inputs import Prepared
+
+_PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
+"""Operations after the last layer that are not it: a map is looked at before it is pooled."""
+SAME = 1e-4
+"""How near, relative to the largest score, scores computed from pooled maps must come."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A layer's maps N C h w for each picture and, where asked for, the gradient of its target's score there, of the same shape."""
+
+    layer: str
+    maps: Tensor
+    gradients: Tensor
+
+
+def look(p: Prepared, layer: str | None, *, gradients: bool = True) -> Look:
+    """Look at a layer, by default the last that gives maps before they are pooled (as `default_layer` finds it).
+
+    Without `gradients` they are zeros. Raises `UnknownNameError` for a layer that is not there, `ArgumentError` for one without maps.
+    """
+    if layer is None:
+        seen = _LastMaps(p)
+        name, maps = seen.name, torch.cat(seen.maps)
+        if not gradients:
+            return Look(name, maps, torch.zeros_like(maps))
+        weights = _head(p.network, maps, p.logits)
+        if weights is not None:
+            share = weights[p.target] / (maps.shape[-2] * maps.shape[-1])
+            return Look(name, maps, share[:, :, None, None].expand_as(maps))
+    else:
+        name = layer
+    parts = list(_cut(p, name, gradients=gradients))
+    return Look(name, torch.cat([maps for maps, _ in parts]), torch.cat([back for _, back in parts]))
+
+
+def combined(weights: Tensor, maps: Tensor) -> Tensor:
+    """Return ReLU(Σ_k weight_k · map_k), N h w, for weights N C and maps N C h w."""
+    return torch.einsum("nc,nchw->nhw", weights, maps).relu()
+
+
+class _LastMaps:
+    """Runs the network once over the pictures and keeps the output of the last layer or function that gives maps."""
+
+    def __init__(self, p: Prepared) -> None:
+        self.network, self.name, self.maps = p.network, "", list[Tensor]()
+        logits = []
+        self._last: Tensor | None = None
+        for part in p.chunks():
+            watch = Watch(p.network, gradients=False)
+            watch.live = self._passing
+            with torch.no_grad(), watch.watching():
+                logits.append(p.model(p.pixels[part]))
+            self.maps.append(self._taken())
+        know(p, torch.cat(logits))
+
+    def _taken(self) -> Tensor:
+        if self._last is None:
+            raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1), so there is none to look at; give layer=")
+        return _wide(self._last)
+
+    def _passing(self, address: str, turn: int, output: Any) -> Any:
+        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1 and self._is_one(address):
+            self.name, self._last = f"{address}[{turn}]" if turn else address, output
+        return output
+
+    def _is_one(self, address: str) -> bool:
+        parent, mark, function = address.rpartition("/")
+        if mark and "#" in function:
+            inside = self.network.get_submodule(parent)
+            return not _PASSED.search(function) and not (parent and is_leaf(inside))
+        module = self.network.get_submodule(address)
+        return is_leaf(module) and not _PASSED.search(type(module).__name__)
+
+
+def _head(network: nn.Module, maps: Tensor, logits: Tensor) -> Tensor | None:
+    """Return weights K C with which the scores are those of the maps' means (up to a bias), or None where they are not."""
+    pooled = maps.mean((2, 3))
+    tolerance = SAME * float(logits.abs().max())
+    if pooled.shape == logits.shape and bool((pooled - logits).abs().max() <= tolerance):
+        return torch.eye(logits.shape[1], dtype=maps.dtype, device=maps.device)
+    for module in reversed([each for each in network.modules() if isinstance(each, (nn.Linear, nn.Conv2d))]):
+        weight = _wide(module.weight).flatten(1)
+        if weight.shape == (logits.shape[1], maps.shape[1]):
+            bias = 0 if module.bias is None else _wide(module.bias)
+            if bool((pooled @ weight.T + bias - logits).abs().max() <= tolerance):
+                return weight
+    return None
+
+
+def _cut(p: Prepared, layer: str, *, gradients: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """Run the network with its graph beginning at the layer; yield the maps and the gradients there of each chunk."""
+    parts = list(p.chunks())
+    for part in parts:
+        leaves: list[Tensor] = []
+
+        def cut(output: Any, leaves: list[Tensor] = leaves) -> Any:
+            if not isinstance(output, Tensor):
+                return output
+            leaves.append(output.detach().clone().requires_grad_())
+            return leaves[-1].clone()  # what follows may write in place
+
+        with edited(p.network, {layer: cut}), torch.set_grad_enabled(gradients):
+            logits = p.model(p.pixels[part])
+        if len(leaves) != 1:  # no such function, called again and again, or no tensor: this says which
+            activations(p.network, p.preprocess(p.pixels[part]), at=layer)
+        if leaves[0].ndim != 4:
+            raise ArgumentError(
+                f"layer: {layer} gives shape {tuple(leaves[0].shape)}, expected maps N C H W; choose a layer before they are flattened"
+            )
+        back = torch.zeros_like(leaves[0])
+        if gradients:
+            if len(parts) == 1:
+                know(p, logits)
+            score = logits.gather(1, p.target[part][:, None]).sum()
+            found = torch.autograd.grad(score, leaves[0], allow_unused=True)[0] if score.requires_grad else None
+            back = back if found is None else found
+        yield _wide(leaves[0].detach()), _wide(back)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return half precision as float32."""
+    return values.detach().float() if values.dtype in (torch.float16, torch.bfloat16) else values.detach()
+
+
+def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return maps N C h w brought to the pictures' height and width, bilinearly."""
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,75 @@
+"""A class activation map without gradients: each map is weighed by the score of the picture seen through it (row U3)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from striate.understand.cams import combined, look, resized
+from striate.understand.checking import checked, within
+from striate.understand.explanation import Explanation
+from striate.understand.inputs import prepare
+from striate.understand.registry import method
+from striate.understand.standins import stand_in
+from striate.understand.throughput import Throughput
+
+
+@method("score_cam", help="Grad-CAM without gradients: maps weighed by the score of the picture seen through them", needs="images", kind="map")
+def score_cam(
+    model: Any,
+    images: Any,
+    *,
+    target: Any = None,
+    layer: str | None = None,
+    value: float | Literal["mean", "blur"] = "mean",
+    most: int | None = None,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    preprocess: Any = None,
+    batch: int | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Return `map` N h w at the layer's own resolution: ReLU(Σ_k α_k A_k), α the softmax over channels of S(picture seen through A_k) − S(nothing).
+
+    Seen through A_k: pixels · m + stand-in · (1 − m), m the map enlarged and stretched to [0, 1]; `value` is what stands in (a level, `mean`, `blur`)
+    and alone is nothing. Flat maps are left out and counted. `most`: only so many channels, those that vary most. One forward pass a channel, in
+    bf16 where a sample of them keeps its order (`precision`). Raises `UnknownNameError`, `ArgumentError`. Row U3; Wang et al. 2020.
+    """
+    options = checked("score_cam", {"value": value, "most": most, "precision": precision})
+    if most is not None:
+        within("most", most, 1)
+    with prepare(model, images, preprocess=preprocess, target=target, batch=batch, seed=seed) as p:
+        seen = look(p, layer, gradients=False)
+        fast = Throughput(p, precision=options["precision"], batch=batch)
+        size = (p.pixels.shape[-2], p.pixels.shape[-1])
+        found, agreements, left_out = [], list[float](), 0
+        for picture, maps, goal in zip(p.pixels, seen.maps, p.target, strict=True):
+            flat = maps.flatten(1)
+            spread = flat.amax(1) - flat.amin(1)
+            kept = spread.argsort(descending=True, stable=True)[:most]
+            kept = kept[spread[kept] > 0].sort().values
+            left_out += len(maps) - len(kept)
+            instead = stand_in(picture, options["value"])
+
+            def masked(numbers: Tensor, picture: Tensor = picture, maps: Tensor = maps, kept: Tensor = kept, instead: Tensor = instead) -> Tensor:
+                chosen = maps[kept[numbers.to(kept.device).clamp_max(len(kept) - 1)]]
+                large = resized(chosen[None].to(picture.dtype), size)[0]
+                low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
+                mask = ((large - low) / (high - low).clamp_min(1e-30))[:, None] * (numbers < len(kept)).to(picture.device)[:, None, None, None]
+                return instead + mask * (picture - instead)
+
+            run = fast.run(len(kept) + 1, masked, lambda logits, goal=goal: logits[:, goal])  # type: ignore[misc]
+            if run.agreement is not None:
+                agreements.append(run.agreement)
+            gained = run.logits[:-1, goal] - run.logits[-1, goal]
+            weights = torch.zeros(len(maps), dtype=maps.dtype, device=maps.device)
+            weights[kept] = gained.softmax(0).to(maps.dtype)
+            found.append(combined(weights[None], maps[None])[0])
+        receipts = {"channels": seen.maps.shape[1], **({"bf16_rank_correlation": min(agreements)} if agreements else {})}
+        notes = fast.told(agreements)
+        if left_out:
+            notes.append(f"{left_out} of {len(p) * seen.maps.shape[1]} maps were left out: " + ("flat" if most is None else "flat, or beyond `most`"))
+        return p.explanation(
+            "score_cam", "map", {"map": torch.stack(found)}, options=options, layer=seen.layer, targeted=True, receipts=receipts, notes=notes
+        )

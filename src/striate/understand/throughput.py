@@ -1,0 +1,154 @@
+"""Many variations of a picture through one network as fast as this machine can: folded, channels last, in bf16 where that changes no order.
+
+The network is copied; the copy's batch norms are folded into its convolutions. In bf16 the last layer with weights stays in float32: rounding its
+output, the class scores, is what would change maps most.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate.core.errors import ArgumentError
+from striate.core.runtime import settings
+from striate.probe import edited
+from striate.surgery import fuse_batch_norm
+from striate.understand.pixel_gradients import scores_and_gradients
+
+if TYPE_CHECKING:
+    from striate.understand.inputs import Prepared
+
+Precision = Literal["auto", "fp32", "bf16"]
+AT_ONCE = 16 * 224 * 224
+"""Pixels of one batch on the CPU: larger ones fall out of its cache."""
+SAMPLE = 32
+"""Variations computed in both precisions before bf16 is believed."""
+AGREEMENT = 0.99
+"""Least rank correlation between both."""
+_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Logits M K of M variations, how they were computed, and the rank correlation of bf16 with float32 over a sample (None: not compared)."""
+
+    logits: Tensor
+    precision: Literal["fp32", "bf16"]
+    agreement: float | None = None
+
+
+class Throughput:
+    """A network made fast for the pictures of one `Prepared`; the network itself is not touched."""
+
+    def __init__(self, p: Prepared, *, precision: Precision = "auto", batch: int | None = None) -> None:
+        self.p, self.asked = p, precision
+        height, width = p.pixels.shape[-2:]
+        device = p.pixels.device.type
+        self.batch = batch or max(1, min(512, AT_ONCE // (height * width)) * (16 if device == "cuda" else 1))
+        chosen = settings(str(p.pixels.device), precision)
+        half = next((parameter.dtype for parameter in p.network.parameters() if parameter.is_floating_point()), torch.float32)
+        self.bf16 = chosen.precision == "bf16" and half == torch.float32 and p.pixels.dtype == torch.float32
+        if precision == "bf16" and not self.bf16:
+            raise ArgumentError(f"precision: bf16 is for float32 networks, this one is {half}; use precision='auto'")
+        self.quick = copy.copy(p)
+        self.quick.network = p.network
+        self._make(last=chosen.channels_last)
+
+    def run(self, count: int, make: Callable[[Tensor], Tensor], of: Callable[[Tensor], Tensor]) -> Run:
+        """Return the logits of `count` variations; `make(numbers)` gives their pixels, `of(logits)` the figure M whose order must hold in bf16."""
+        every = torch.arange(count)
+        if not self.bf16 or (self.asked == "auto" and count <= 2 * SAMPLE):
+            return Run(self._logits(every, make, "fp32"), "fp32")
+        found = self._logits(every, make, "bf16")
+        if self.asked == "bf16":
+            return Run(found, "bf16")
+        figures = of(found)
+        sample = figures.argsort(stable=True)[torch.linspace(0, count - 1, SAMPLE, device=figures.device).round().long()].cpu()
+        agreement = _rank_correlation(figures[sample.to(figures.device)], of(self._logits(sample, make, "fp32")))
+        if agreement >= AGREEMENT:
+            return Run(found, "bf16", agreement)
+        return Run(self._logits(every, make, "fp32"), "fp32", agreement)
+
+    def gradients(self, count: int, make: Callable[[Tensor], Tensor], target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the scores and pixel gradients of `count` variations in float32, batch by batch; `target` is one class, a tensor without axes."""
+        for numbers in torch.split(torch.arange(count), self.batch):
+            yield scores_and_gradients(self.quick, self._laid(make(numbers)), target.expand(len(numbers)))
+
+    def told(self, agreements: Sequence[float]) -> list[str]:
+        """Return what a person should know about the precision, given the rank correlations of all pictures that were compared."""
+        refused = [value for value in agreements if value < AGREEMENT]
+        if not refused:
+            return []
+        few = f"{len(refused)} of {len(agreements)} pictures"
+        return [f"{few} were computed in float32: bf16 changed the order of the variations (rank correlation down to {min(refused):.3f})"]
+
+    def _logits(self, numbers: Tensor, make: Callable[[Tensor], Tensor], precision: Literal["fp32", "bf16"]) -> Tensor:
+        device = self.p.pixels.device.type
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            return torch.cat([self.quick.model(self._laid(make(part))) for part in torch.split(numbers, self.batch)])
+
+    def _laid(self, pixels: Tensor) -> Tensor:
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _make(self, *, last: bool) -> None:
+        made = _copied(self.p.network)
+        if made is None:
+            return
+        if last:
+            made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for parameter in made.parameters():
+            parameter.requires_grad_(False)
+        trial = copy.copy(self.p)
+        trial.network = made
+        order: list[str] = []
+        names = [name for name, module in made.named_modules() if name and isinstance(module, _WEIGHTED)]
+        with torch.no_grad(), edited(made, {name: partial(_passed, order, name) for name in names}):
+            given = trial.model(self._laid(self.p.pixels[:1]))
+        wanted = self.p.logits[:1]
+        if not torch.allclose(given, wanted, rtol=0, atol=1e-4 * max(1e-6, float(wanted.abs().max()))):
+            self.p.notes.append("a faster copy of this network does not compute the same, so the network itself was run")
+            return
+        if self.bf16 and order:
+            _keep_exact(made.get_submodule(order[-1]), self.p.pixels.device.type)
+        self.quick.network = made
+
+
+def _copied(network: nn.Module) -> nn.Module | None:
+    """Return a copy to work on, batch norms folded where that is possible; None for a network that cannot be copied."""
+    with suppress(Exception):  # no batch norms, or a network that cannot be followed: a plain copy does
+        return fuse_batch_norm(network)
+    with suppress(Exception):  # what cannot be copied runs as it is, only slower
+        return copy.deepcopy(network)
+    return None
+
+
+def _passed(order: list[str], name: str, output: Any) -> Any:
+    order.append(name)
+    return output
+
+
+def _keep_exact(layer: nn.Module, device: str) -> None:
+    inner = layer.forward
+
+    def forward(x: Tensor) -> Any:
+        with torch.autocast(device, enabled=False):
+            return inner(x.float())
+
+    layer.forward = forward
+
+
+def _rank_correlation(first: Tensor, second: Tensor) -> float:
+    from scipy.stats import rankdata
+
+    one, other = (rankdata(values.double().cpu().numpy()) for values in (first, second))
+    one, other = one - one.mean(), other - other.mean()
+    size = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum()) / size if size else float(np.array_equal(one, other))
