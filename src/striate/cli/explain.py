@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from striate.cli.registry import command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from striate.cli.looking import Subject
+    from striate.understand import Explained
 
 
 @command(
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
         "weights": "The weights' file, or published, for a network that is no run.",
         "classes": "How many classes the network tells apart, where it is no run. By default what it was published with.",
         "preprocess": "imagenet or identity, where the network does not bring its own.",
-        "data": "Data for --errors. By default what the run was trained with.",
+        "data": "Data for --errors, and for methods that look at a data set. By default what the run was trained with.",
         "split": "Which part of the data --errors looks at.",
         "count": "How many errors.",
         "seed": "Decides everything random.",
@@ -65,19 +68,23 @@ def explain(
     json: bool = False,
 ) -> None:
     """Check all words first (fast, without torch), then look, then write one page and a picture a method."""
-    from striate.cli.looking import Subject, preprocess_word, watching
-    from striate.cli.output import aside, print_json, say, shown_path, table
+    from striate.cli.looking import Subject, class_word, preprocess_word, watching
+    from striate.cli.output import aside, duration, print_json, say, shown_path, table
     from striate.core.errors import ArgumentError
     from striate.core.storage import write_text
     from striate.understand.explaining import chosen, parsed_options
+    from striate.understand.registry import methods
     from striate.use.files import find
 
     subject = Subject.read(model, weights, classes)
     names = chosen(method)
     options = parsed_options(set_, names)
     how = preprocess_word(preprocess)
-    if errors == bool(images):
-        raise ArgumentError("give pictures to explain, or --errors, " + ("not both" if errors else "to explain the run's worst errors"))
+    needs = {methods.entry(name).facts["needs"] for name in names}
+    if errors and images:
+        raise ArgumentError("give pictures to explain, or --errors, not both")
+    if needs & {"images", "pair"} and not (errors or images):
+        raise ArgumentError("give pictures to explain, or --errors to explain the run's worst errors")
     if errors and subject.folder is None:
         raise ArgumentError("--errors: only a run has errors of its own; name one, or give pictures")
     found = find(images) if images else None
@@ -87,42 +94,47 @@ def explain(
     from striate.understand import explain as look
 
     opened = subject.open()
-    shown, captions = (list(found.files), None) if found is not None else _errors(subject, opened, data, split, count)
-    wanted = int(target) if target is not None and target.isdigit() else target
+    shown, captions = _errors(subject, opened, data, split, count) if errors else (None if found is None else list(found.files), [])
+    asked = "all" if method == "all" else names
     with watching(json) as watch:
-        made = look(
-            opened,
-            shown,
-            method="all" if method == "all" else names,
-            receipts=receipts,
-            target=wanted,
-            preprocess=how,
-            options=options,
-            seed=seed,
-            watch=watch,
-        )
-        if captions:
-            made = made.named(captions)
+        looked_at = subject.data(data) if "data" in needs else None
+        settings: dict[str, Any] = {
+            "receipts": receipts,
+            "target": class_word(target),
+            "preprocess": how,
+            "options": options,
+            "seed": seed,
+            "watch": watch,
+        }
+        made = look(opened, shown, method=asked, data=looked_at, **settings)
+        made = made.named(captions) if captions else made
         place = subject.place(out, "errors-explained" if errors else "explained")
         endings = ("png", "npz") if arrays else ("png",)
         files = {name: [each.save(place / f"{name}.{ending}") for ending in endings] for name, each in made.explanations.items()}
+        title = _title(subject.name, 0 if shown is None else len(shown), errors=errors)
         page = place / "explained.html"
-        title = f"The worst errors of {subject.name}" if errors else f"What {subject.name} sees in {_counted(len(shown))}"
         write_text(page, made.html(title=title))
     if json:
-        told = {
-            name: each.to_json() | {"seconds": made.seconds[name], "files": [str(f) for f in files[name]]} for name, each in made.explanations.items()
-        }
-        print_json({"model": model, "methods": told, "failures": dict(made.failures), "page": str(page)})
+        print_json({"model": model, **_as_json(made, files), "page": str(page)})
         return
     say(title, style="bold")
-    rows = [[name, f"{made.seconds[name]:.1f} s", shown_path(files[name][0])] for name in made.explanations]
-    table(["method", "time", "picture"], rows)
+    table(["method", "time", "picture"], [[name, duration(made.seconds[name]), shown_path(files[name][0])] for name in made.explanations])
     for note in dict.fromkeys(note for each in made.explanations.values() for note in each.notes):
         aside(note)
     for name, reason in made.failures.items():
         aside(f"{name}: {reason}")
     say(shown_path(page))
+
+
+def _title(name: str, pictures: int, *, errors: bool) -> str:
+    if errors:
+        return f"The worst errors of {name}"
+    return f"What {name} sees in {'a picture' if pictures == 1 else f'{pictures} pictures'}" if pictures else f"Inside {name}"
+
+
+def _as_json(made: Explained, files: Mapping[str, list[Path]]) -> dict[str, Any]:
+    told = {name: each.to_json() | {"seconds": made.seconds[name]} for name, each in made.explanations.items()}
+    return {"methods": {name: told[name] | {"files": [str(file) for file in files[name]]} for name in told}, "failures": dict(made.failures)}
 
 
 def _errors(subject: Subject, run: Any, data: str | None, split: str, count: int) -> tuple[Any, list[str]]:
@@ -142,7 +154,3 @@ def _errors(subject: Subject, run: Any, data: str | None, split: str, count: int
         raise DataError(f"{subject.name} makes no error on {split} of {opened.name}: there is nothing to explain")
     pictures = [run.preprocess.fit(picture) for picture in opened.pictures(split, [mistake.index for mistake in worst])]
     return torch.stack(pictures), [f"{run.classes[mistake.target]} ({mistake.index})" for mistake in worst]
-
-
-def _counted(number: int) -> str:
-    return "a picture" if number == 1 else f"{number} pictures"

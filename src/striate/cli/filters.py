@@ -48,5 +48,5 @@ def filters(
     subject, how = Subject.read(model, weights), preprocess_word(preprocess)
     if data is not None and not dead:
         raise ArgumentError("--data: filters are drawn from their weights alone; data is for --dead")
-    given = (lambda: subject.data(data)) if dead else None
-    one(subject, "dead_filters" if dead else "filters", given, set_, options={"layer": layer}, preprocess=how, seed=seed, out=out, json=json)
+    name = "dead_filters" if dead else "filters"
+    one(subject, name, lambda: (subject.data(data),) if dead else (), set_, options={"layer": layer}, preprocess=how, seed=seed, out=out, json=json)

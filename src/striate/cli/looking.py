@@ -113,7 +113,7 @@ def watching(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 def one(
     subject: Subject,
     method: str,
-    given: Any,
+    given: Callable[[], tuple[Any, ...]],
     assignments: Sequence[str],
     *,
     options: Mapping[str, Any] | None = None,
@@ -123,14 +123,17 @@ def one(
     out: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Run one method for a short command: write its picture, page and arrays, and tell what it found. `options` that are None are left out."""
+    """Run one method for a short command: write its picture, page and arrays, and tell what it found.
+
+    `given` returns what the method gets after the model; `options` that are None are left out.
+    """
     from striate.understand.explaining import parsed_options, run
 
     asked = {name: value for name, value in (options or {}).items() if value is not None}
     chosen = {**asked, **parsed_options(assignments, (method,)).get(method, {})}
     with watching(json) as watch:
         watch(method, 0, 1)
-        made = run(method, subject.open(), given() if callable(given) else given, options=chosen, target=target, preprocess=preprocess, seed=seed)
+        made = run(method, subject.open(), given(), options=chosen, target=target, preprocess=preprocess, seed=seed)
         place = subject.place(out, "explained")
         paths = {ending: made.save(place / f"{method}.{ending}") for ending in ("png", "html", "npz")}
     told(made, paths, json=json)
@@ -158,6 +161,23 @@ def _points(made: Explanation) -> dict[str, Any]:
     if made.kind != "embedding":
         return {}
     return {name: made.arrays[name].tolist() for name in ("points", "labels", "index") if name in made.arrays}
+
+
+def class_word(text: str | None) -> int | str | None:
+    """Read `--target`: a class's number where it is one, else its name."""
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def kind_of(method: str, needs: str, kind: str) -> str:
+    """Return the method called so, if it takes and gives what a short command is for. Raises `UnknownNameError` with those that do."""
+    from striate.core.errors import unknown_name
+    from striate.understand.registry import methods
+
+    good = [entry.name for entry in methods if entry.facts["needs"] == needs and entry.facts["kind"] == kind]
+    name = method.replace("-", "_").lower()
+    if name not in good:
+        raise unknown_name("method", method, good)
+    return name
 
 
 def preprocess_word(text: str | None) -> str | None:

@@ -47,9 +47,10 @@ class Explained:
 
 def explain(
     model: Any,
-    images: Any,
+    images: Any = None,
     *,
     method: str | Sequence[str] = "all",
+    data: Any = None,
     receipts: Receipts = "cheap",
     target: Any = None,
     preprocess: Any = None,
@@ -57,16 +58,18 @@ def explain(
     seed: int = 0,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Explained:
-    """Run one, several or `all` methods that explain pictures, with the same target, preprocess and seed.
+    """Run one, several or `all` methods (all that explain pictures) with the same target, preprocess and seed.
 
+    `images`: what every method takes, or None where none needs them; `data`: for methods that look at a data set; a method of pairs takes two images.
     `options`: a mapping for each method that needs one, `{"occlusion": {"window": 15}}`. `receipts="full"`: check each explanation (`receipts.py`;
     slow). With `all`, a method that cannot say anything about this model (guided backpropagation where there is no ReLU) is named in `failures`; one
-    asked for by name raises. `watch(name, number, of)` is called before each. Raises `UnknownNameError` for a method or an option.
+    asked for by name raises. `watch(name, number, of)` is called before each. Raises `UnknownNameError`, and `ArgumentError` for what is missing.
     """
     names = chosen(method)
     checked = checked_options(options or {}, names)
     if receipts not in ("cheap", "full"):
         raise unknown_name("receipts", str(receipts), ("cheap", "full"))
+    subjects = {name: subject_of(name, images, data) for name in names}
     found: dict[str, Explanation] = {}
     seconds: dict[str, float] = {}
     failures: dict[str, str] = {}
@@ -75,8 +78,8 @@ def explain(
             watch(name, number, len(names))
         began = time.perf_counter()
         try:
-            made = run(name, model, images, target=target, preprocess=preprocess, seed=seed, options=checked.get(name, {}))
-            if receipts == "full":
+            made = run(name, model, subjects[name], target=target, preprocess=preprocess, seed=seed, options=checked.get(name, {}))
+            if receipts == "full" and methods.entry(name).facts["needs"] == "images":
                 made = _with_receipts(model, images, made, preprocess, seed)
         except StriateError as error:
             if method != "all":
@@ -90,13 +93,32 @@ def explain(
     return Explained(found, seconds, failures)
 
 
-def run(name: str, model: Any, subject: Any, *, options: Mapping[str, Any], target: Any = None, preprocess: Any = None, seed: int = 0) -> Explanation:
-    """Call one method with those of target, preprocess and seed that it takes; `subject` is images, data or a pair, unused where it needs nothing."""
-    entry = methods.entry(name)
+def subject_of(method: str, images: Any, data: Any) -> tuple[Any, ...]:
+    """Return what a method is given after the model: the images, the data, two images, or nothing. Raises `ArgumentError` where that is missing."""
+    needs = methods.entry(method).facts["needs"]
+    if needs == "nothing":
+        return ()
+    if needs == "data":
+        if data is None:
+            raise ArgumentError(f"{method} looks at a data set: give data=")
+        return (data,)
+    if images is None or (isinstance(images, (list, tuple)) and not images):
+        raise ArgumentError(f"{method} needs {'two pictures' if needs == 'pair' else 'pictures'}, got none")
+    if needs == "images":
+        return (images,)
+    if isinstance(images, str) or not hasattr(images, "__len__") or len(images) != 2:
+        raise ArgumentError(f"{method} needs exactly two pictures")
+    return images[0], images[1]
+
+
+def run(
+    name: str, model: Any, subject: Sequence[Any], *, options: Mapping[str, Any], target: Any = None, preprocess: Any = None, seed: int = 0
+) -> Explanation:
+    """Call one method on its subject (see `subject_of`) with those of target, preprocess and seed that it takes."""
+    known = methods.entry(name).signature.names
     given = {"target": target, "preprocess": preprocess, "seed": seed}
-    keywords = {key: value for key, value in given.items() if key in entry.signature.names and value is not None}
-    arguments = (model,) if entry.facts["needs"] == "nothing" else (model, *subject) if entry.facts["needs"] == "pair" else (model, subject)
-    made: Explanation = methods.get(name)(*arguments, **keywords, **options)
+    keywords = {key: value for key, value in given.items() if key in known and value is not None}
+    made: Explanation = methods.get(name)(model, *subject, **keywords, **options)
     return made
 
 
@@ -106,17 +128,13 @@ def for_images() -> tuple[str, ...]:
 
 
 def chosen(method: str | Sequence[str]) -> tuple[str, ...]:
-    """Return method names: one, several (a list, or with commas), or `all`. Raises `UnknownNameError`, `ArgumentError`."""
+    """Return method names: one, several (a list, or with commas), or `all`. Raises `UnknownNameError`; `ArgumentError` for none."""
     asked = [part.strip() for part in method.split(",")] if isinstance(method, str) else list(method)
     if asked == ["all"]:
         return for_images()
-    names = tuple(dict.fromkeys(_plain(name) for name in asked if name))
-    for name in names:
-        needs = methods.entry(name).facts["needs"]
-        if needs != "images":
-            raise ArgumentError(f"method: {name} needs {_NEEDS[needs]}, not pictures; call striate.understand.{name}, or its own command")
+    names = tuple(dict.fromkeys(methods.entry(_plain(name)).name for name in asked if name))
     if not names:
-        raise ArgumentError(f"method: got none, expected all, or some of {', '.join(for_images())}")
+        raise ArgumentError(f"method: got none, expected all, or some of {', '.join(methods.names())}")
     return names
 
 
@@ -162,6 +180,3 @@ def _with_receipts(model: Any, images: Any, made: Explanation, preprocess: Any, 
     full = importlib.import_module("striate.understand.receipts").full
     checked: Explanation = full(model, images, made, preprocess=preprocess, seed=seed)
     return checked
-
-
-_NEEDS = {"data": "a data set", "pair": "two pictures", "nothing": "the model alone"}
