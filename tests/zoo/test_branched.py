@@ -255,7 +255,7 @@ def test_global_drop_keeps_one_column_for_half_of_the_pictures():
     assert counts.tolist() == pytest.approx([0.5, 1 / 6, 1 / 6, 1 / 6], abs=0.02)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_column_is_a_net_of_its_own_and_what_global_drop_path_trains(number):
     model = build("fractalnet20", dropout=False, global_share=1.0, shape=(3, 32, 32)).double()
     alone = column(model, number)
@@ -325,14 +325,14 @@ def test_the_stem_follows_the_shorter_side():
     ("name", "stem", "least"),
     [
         ("googlenet", "imagenet", 15),
-        ("googlenet", "medium", 7),
-        ("googlenet_2014", "imagenet", 31),
+        pytest.param("googlenet", "medium", 7, marks=pytest.mark.slow),
+        pytest.param("googlenet_2014", "imagenet", 31, marks=pytest.mark.slow),
         ("googlenet_2014", "medium", 15),
-        ("inception_v3", "imagenet", 75),
-        ("inception_v3", "medium", 31),
+        pytest.param("inception_v3", "imagenet", 75, marks=pytest.mark.slow),
+        pytest.param("inception_v3", "medium", 31, marks=pytest.mark.slow),
         ("squeezenet1_0", "imagenet", 21),
         ("squeezenet1_1", "imagenet", 17),
-        ("densenet121", "imagenet", 29),
+        pytest.param("densenet121", "imagenet", 29, marks=pytest.mark.slow),
         ("densenet121", "medium", 15),
     ],
 )

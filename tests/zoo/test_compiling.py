@@ -15,7 +15,7 @@ from striate.zoo.registry import architectures
 FAMILIES = {architectures.entry(name).module: name for name in reversed((*QUICK, *FORMS))}
 """The first form of each file."""
 EXPORTED = sorted({*FAMILIES.values(), "lenet5_1998", "googlenet_2014", "alexnet_2012"})
-MARKS = {name: [] if name in ("lenet5", "squeezenet1_1") else pytest.mark.slow if name in EXPORTED else pytest.mark.soak for name in NAMES}
+MARKS = {name: [] if name == "lenet5" else pytest.mark.slow if name in EXPORTED else pytest.mark.soak for name in NAMES}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name]) for name in NAMES])
