@@ -20,6 +20,9 @@ LABELS = 7
 
 def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> None:
     """Open the data, say what will happen, train, and sum up."""
+    if plan.transfer is not None:
+        transfer_as_planned(plan, report=report, json=json, quiet=quiet)
+        return
     from striate.core.runtime import settings
     from striate.training import recipes, train
 
@@ -29,6 +32,30 @@ def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> No
     if not quiet and not json:
         tell_plan(plan.python(model), model, data, plan.recipe(model, data.name), use, plan.keywords.get("seed", 0))
     watch_and_sum_up(lambda progress: train(model, data, **plan.keywords, progress=progress), report=report, json=json, quiet=quiet)
+
+
+def transfer_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> None:
+    """Open the data, say what will happen, look, choose and fit, and sum up."""
+    from striate.core.runtime import settings
+    from striate.transfer import fine_tune
+
+    keywords = dict(plan.transfer or {})
+    use = settings(keywords.get("device", "auto"), keywords.get("precision", "auto"))
+    data = plan.data.open()
+    model = str(plan.model)
+    if not quiet and not json:
+        counts = ", ".join(f"{len(table):,} {name}" for name, table in data.tables.items())
+        facts(
+            {
+                "train": f"{model} from {keywords['weights']} on {data.name}: {counts}; {len(data.classes)} classes",
+                "runs on": f"{use.device} {use.precision}, {use.threads} thread{'s' * (use.threads != 1)}, seed {keywords.get('seed', 0)}",
+                "Python": f"import striate as st; run = {plan.python(model)}",
+            },
+            first=LABELS,
+        )
+        for note in getattr(data, "notes", ()):
+            aside(f"note: {note}")
+    watch_and_sum_up(lambda progress: fine_tune(model, data, **keywords, progress=progress), report=report, json=json, quiet=quiet)
 
 
 def watch_and_sum_up(action: Callable[[Watcher], Any], *, report: bool, json: bool, quiet: bool) -> None:
@@ -97,11 +124,26 @@ def _tell_result(run: Any) -> None:
         say()
         table(*result_rows(result["splits"]))
         say()
-    if "seconds" in result:
+    transfer = run.facts.get("transfer")
+    if transfer:
+        facts(_transfer_facts(transfer), first=LABELS)
+    if "seconds" in result and (transfer is None or transfer["strategy"] not in ("linear", "svm")):
         epochs = min(float(len(run.history)), run.recipe.epochs)
         best = f"; best epoch {result['best_epoch']}" if result.get("best_epoch") else ""
         told = f"{result['parameters']:,} parameters, {epochs:g} epoch{'s' * (epochs != 1)} in {duration(result['seconds'])}{best}"
         facts({"trained": told}, first=LABELS)
+
+
+def _transfer_facts(transfer: dict[str, Any]) -> dict[str, str]:
+    """Return what was chosen and how sure it is, for the table after training."""
+    choice, advice = transfer.get("choice"), transfer.get("advice")
+    read = f", on {' + '.join(choice['at'])}" if choice else ""
+    told = {"chosen": f"{transfer['strategy']}{read}" + (f" ({advice['words']})" if advice and transfer["asked"] == "auto" else "")}
+    for split, found in transfer.get("calibration", {}).items():
+        told[f"sure {split}"] = (
+            f"calibration error {percent(found['ece_before'])} -> {percent(found['ece_after'])} (temperature {found['temperature']:.2f})"
+        )
+    return told
 
 
 def _report(run: Any) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from striate.cli.choose import Chosen, chosen_data
 from striate.core.contracts import Recipe
-from striate.core.errors import ArgumentError, StorageError, UnknownNameError
+from striate.core.errors import ArgumentError, StorageError, UnknownNameError, nearest
 from striate.core.signature import Signature, Source, python_call
 
 
@@ -24,6 +24,8 @@ class Plan:
     """Keywords of `striate.training.train`, only those that differ from its defaults."""
     edits: Mapping[str, Any] = field(default_factory=dict)
     """The recipe fields that `--set`, `--epochs`, `--lr` and `--batch` change."""
+    transfer: Mapping[str, Any] | None = None
+    """Keywords of `striate.transfer.fine_tune`, where the run starts from pretrained weights."""
 
     def recipe(self, model: str, data: str) -> Recipe:
         """Return the recipe that will be used: the one named, or the default of network and data, with the edits."""
@@ -36,6 +38,8 @@ class Plan:
     def python(self, model: str) -> str:
         """Return the Python that does the same."""
         what = Source(self.data.python) if self.data.keywords else self.data.spec
+        if self.transfer is not None:
+            return python_call("st.fine_tune", [model, what], {n: str(v) if isinstance(v, Path) else v for n, v in self.transfer.items()})
         return python_call(
             "st.train", [model, what], {name: str(value) if isinstance(value, Path) else value for name, value in self.keywords.items()}
         )
@@ -58,18 +62,18 @@ def make_plan(
     model_options: Sequence[str] = (),
     size: int | None = None,
     strategy: str = "auto",
+    weights: str | None = None,
 ) -> Plan:
     """Check every word; raises `ArgumentError` that names the flag, what came and what is allowed."""
-    if strategy not in ("auto", "scratch"):
-        raise ArgumentError(f"--strategy {strategy}: this comes with transfer learning, which is not part of this version; use auto or scratch")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ArgumentError(f"--device: got {device!r}, expected auto, cpu, cuda, cuda:N or mps")
     if folder is not None and folder.is_file():
         raise ArgumentError(f"--folder: {folder} is a file; give a folder that does not exist yet")
     if folder is not None and (folder / "run.json").exists():
         raise StorageError(f"--folder: {folder} already holds a run; go on with `striate resume {folder}`, or give another folder")
-    chosen = chosen_data(data, data_options, size=size)
+    chosen = chosen_data(data, data_options, size=None if weights is not None else size)
     _check_names(model, recipe)
+    _check_weights(strategy, weights, model, recipe)
     if epochs is not None and epochs.is_integer():
         epochs = int(epochs)  # it reads better in the Python that is printed
     lengths = {name: value for name, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
@@ -81,7 +85,43 @@ def make_plan(
         keywords["settings"] = settings
     if model_options:
         keywords["options"] = _options(model, model_options)
+    if weights is not None:
+        return Plan(chosen, model, keywords, lengths | settings, _transfer(keywords, weights, strategy, size, lengths | settings))
     return Plan(chosen, model, keywords, lengths | settings)
+
+
+def _check_weights(strategy: str, weights: str | None, model: str | None, recipe: str | None) -> None:
+    """Refuse words of transfer learning that do not go together; a file that is not there is said with the nearest name."""
+    if weights is None:
+        if strategy in ("linear", "svm", "finetune"):
+            raise ArgumentError(
+                f"--strategy {strategy}: it starts from pretrained weights, and none are named. Give --model NAME with --weights FILE "
+                f"(a .safetensors or .pth file) or --weights published (torchvision's file for the model, fetched once); "
+                f"without weights use --strategy scratch"
+            )
+        return
+    if model is None:
+        raise ArgumentError("--weights: say which network they are for: --model NAME (striate models lists them, with the weights that fit)")
+    if recipe is not None:
+        raise ArgumentError("--recipe: with --weights the strategy chooses the recipe; change its fields by --set")
+    if weights.partition(":")[0] == "published":
+        from striate.zoo.published import published
+
+        published(model, weights.partition(":")[2] or None)
+        return
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        close = nearest(path.name, [entry.name for entry in path.parent.iterdir()]) if path.parent.is_dir() else []
+        raise StorageError(f"--weights: {weights}: no such file.{f' Did you mean {path.parent / close[0]}?' if close else ''}")
+
+
+def _transfer(keywords: Mapping[str, Any], weights: str, strategy: str, size: int | None, edits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of `fine_tune`, only those that differ from its defaults."""
+    given: dict[str, Any] = {"weights": weights}
+    given |= {"strategy": strategy} if strategy != "auto" else {}
+    given |= {"size": size} if size is not None else {}
+    given |= {name: value for name, value in keywords.items() if name in ("folder", "seed", "device", "precision", "options")}
+    return given | ({"settings_of_recipe": dict(edits)} if edits else {})
 
 
 def _check_names(model: str | None, recipe: str | None) -> None:

@@ -27,7 +27,9 @@ from striate.cli.registry import command
         "data_option": "An option of the data source. May be repeated.",
         "model_option": "An option of the network (striate models NAME lists them). May be repeated.",
         "size": "Height and width that pictures of your own are brought to.",
-        "strategy": "How to start: auto or scratch, from random weights; linear, svm and finetune come with transfer learning.",
+        "weights": "Pretrained weights to start from: a .safetensors or .pth file, or published (torchvision's file, fetched once).",
+        "strategy": "With weights: auto looks at the data and chooses; linear and svm fit a head to the frozen network's codes, finetune trains on, "
+        "scratch forgets the weights.",
         "no_report": "Write no report.html.",
         "json": "Print the result as JSON on stdout; progress stays on stderr.",
         "quiet": "Print nothing but the path of the report.",
@@ -40,13 +42,15 @@ from striate.cli.registry import command
         "recipe": "NAME",
         "device": "NAME",
         "strategy": "WORD",
+        "weights": "FILE",
         "precision": "WORD",
     },
-    complete={"data": "data", "model": "models", "recipe": "recipes"},
+    complete={"data": "data", "model": "models", "recipe": "recipes", "weights": "files"},
     examples=(
         "striate train",
         "striate train mnist --epochs 3",
         "striate train photos/ --model resnet18 --size 128 --set class_weights=true",
+        "striate train photos/ --model resnet50 --weights published",
     ),
     torch=True,
 )
@@ -66,6 +70,7 @@ def train(
     data_option: tuple[str, ...] = (),
     model_option: tuple[str, ...] = (),
     size: int | None = None,
+    weights: str | None = None,
     strategy: Literal["auto", "linear", "svm", "finetune", "scratch"] = "auto",
     no_report: bool = False,
     json: bool = False,
@@ -91,5 +96,6 @@ def train(
         model_options=model_option,
         size=size,
         strategy=strategy,
+        weights=weights,
     )
     train_as_planned(plan, report=not no_report, json=json, quiet=quiet)

@@ -170,6 +170,14 @@ class Recipe:
     whitening: Literal["none", "pca", "zca"] = "none"
     init: Literal["model", "whiten-first"] = "model"
     """`whiten-first` sets a first layer that asks for it from the covariance of training patches."""
+    freeze: str = ""
+    """Module path: it and every layer before it stay as they are, batch-norm statistics too; empty freezes nothing."""
+    layer_decay: float = 1.0
+    """Each layer group learns at this share of the next deeper group's rate; the head has the full rate."""
+    head_first: float = 0.0
+    """Share of the whole length (0 to 1) during which only the head learns."""
+    thaw: float = 0.0
+    """Share of the whole length (0 to 1), after `head_first`, over which the other layer groups join one by one, deep to shallow; 0: all at once."""
 
     def __post_init__(self) -> None:
         checked = Signature.of_dataclass(Recipe).check({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
@@ -185,6 +193,9 @@ class Recipe:
             ("validation", 0 <= self.validation < 1, "a share from 0 up to 1"),
             ("average_decay", 0 <= self.average_decay < 1, "a share from 0 up to 1"),
             ("divide", self.divide > 1, "more than 1"),
+            ("layer_decay", 0 < self.layer_decay <= 1, "a share above 0, up to 1"),
+            ("head_first", 0 <= self.head_first < 1, "a share from 0 up to 1"),
+            ("thaw", self.thaw >= 0 and self.head_first + self.thaw <= 1, "a share that with head_first makes 1 at most"),
         ):
             if not good:
                 raise ArgumentError(f"recipe {name}: got {getattr(self, name)!r}, expected {allowed}")

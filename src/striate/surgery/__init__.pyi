@@ -1,3 +1,4 @@
+from .branching import outputs_at as outputs_at
 from .convolutional import to_convolutional as to_convolutional
 from .cutting import cut as cut
 from .first_layer import adapt_first_layer as adapt_first_layer

@@ -20,6 +20,7 @@ from striate.training.averaging import Average
 from striate.training.checkpoint import BEST, Position
 from striate.training.evaluation import run_over
 from striate.training.forward import forward
+from striate.training.groups import Freezing
 from striate.training.optimisers import Optimiser
 from striate.training.run import Run
 from striate.training.schedules import Plateau, rate_share
@@ -51,6 +52,8 @@ class Training:
             raise ArgumentError("data: the train split is empty or a stream of unknown length; training needs to know how long an epoch is")
         self.steps_an_epoch = -(-self.split.length // self.recipe.batch)
         self.steps = max(1, round(self.recipe.epochs * self.steps_an_epoch))
+        self.freezing = Freezing(self.model, self.recipe)
+        self.freezing.hold()
         self.optimiser = Optimiser(self.model, self.recipe)
         self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
         self.plateau = Plateau(self.recipe.patience, self.recipe.divide)
@@ -80,9 +83,11 @@ def fit(t: Training) -> None:
         while where.step < t.steps and not where.ended:
             epoch, start = divmod(where.step, t.steps_an_epoch)
             t.model.train()
+            t.freezing.at(where.step / t.steps, mode_set=True)
             clock = time.perf_counter()
             for batch in t.split.batches(t.recipe.batch, epoch=epoch, seed=t.seed, start=start):
                 share = where.step / t.steps
+                t.freezing.at(share)
                 t.optimiser.set_rate(rate_share(t.recipe, share) * t.plateau.factor)
                 seed_everything(t.use.device, t.seed, STEP_SEED, where.step)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from striate.core.contracts import Recipe
 from striate.core.errors import ArgumentError
+from striate.training.groups import rates as shares_of_rate
 from striate.training.muon import FilterMuon
 from striate.training.registry import optimiser, optimisers
 
@@ -101,6 +102,9 @@ class Optimiser:
         options = entry.signature.check(recipe.options)
         make = optimisers.get(recipe.optimiser)
         self.parts: list[torch.optim.Optimizer] = make(named, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, **options)
+        if recipe.layer_decay != 1.0:
+            for part in self.parts:
+                part.param_groups[:] = _by_rate(part.param_groups, named, shares_of_rate(model, recipe))
         self.full = [[float(group["lr"]) for group in part.param_groups] for part in self.parts]
 
     def set_rate(self, share: float) -> None:
@@ -143,6 +147,18 @@ class Optimiser:
             states[int(index)].setdefault(int(position), {})[key] = value
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+
+
+def _by_rate(groups: list[dict[str, Any]], named: Named, shares: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Split parameter groups by their layers' share of the rate, the highest first: the head speaks for the whole."""
+    share_of = {parameter: shares[name] for name, parameter in named}
+    parted = []
+    for share in sorted(set(share_of.values()), reverse=True):
+        for group in groups:
+            mine = [parameter for parameter in group["params"] if share_of[parameter] == share]
+            if mine:
+                parted.append({**group, "params": mine, "lr": group["lr"] * share})
+    return parted
 
 
 def _groups(parameters: Named, lr: float, weight_decay: float, *, decay_norms: bool) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from striate.core.runtime import settings as resolve
 from striate.core.storage import clear_leftovers, lock, write_json
 from striate.core.tensors import load_tensors, save_tensors
 from striate.data.registry import parse_spec
+from striate.data.vocabulary import Vocabulary
 from striate.training import checkpoint, recipes, tasks
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
@@ -98,7 +99,7 @@ def train(
     network = _network(model, opened, seed, options)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
-    target = _new_folder(folder, opened.name, name)
+    target = new_folder(folder, opened.name, name)
     python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision)
     with ExitStack() as stack:
         stack.enter_context(lock(target / ".lock", wait=0))
@@ -114,6 +115,7 @@ def train(
             "task": task_name,
             "recipe": chosen.to_json(),
             "preprocess": opened.preprocess.to_json(),
+            "preprocess_given": getattr(opened, "given", None) is not None,
             "data": data_facts(opened),
             "seed": seed,
             "device": use.device,
@@ -161,7 +163,10 @@ def resume(
         if spec is None:
             raise ArgumentError(f"{run.folder}: its data came as arrays; pass them again: resume(folder, data=...)")
         recipe = run.recipe
-        opened = _arranged(load(spec, options=None if data is not None else facts["data"]["options"]), recipe, facts["seed"])
+        opened = load(spec, options=None if data is not None else facts["data"]["options"])
+        if facts.get("preprocess_given"):  # pretrained weights brought their own
+            opened = opened.with_preprocess(run.preprocess)
+        opened = _arranged(opened, recipe, facts["seed"])
         if opened.fingerprint != facts["data"]["fingerprint"]:
             raise DataError(f"{spec}: the data has changed since {run.folder} began, so the run cannot be continued; start a new one")
         if model is not None:
@@ -219,6 +224,7 @@ def _go(
             run.update({"state": "stopped" if stopped else "failed", "reason": str(error) or type(error).__name__})
             raise
         finally:
+            training.freezing.release()
             network.eval()
     return Run(run.folder, model=None if run.facts["model"].get("foreign") is None else network)
 
@@ -271,7 +277,10 @@ def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str
             raise ArgumentError(f"options: {', '.join(options)} go to the zoo's factories; this network is built already")
         return model
     from striate.zoo import build
+    from striate.zoo.registry import architectures
 
+    if isinstance(data.preprocess, Vocabulary) and model in architectures and "words" in architectures.entry(model).signature.names:
+        options = {"words": len(data.preprocess), **(options or {})}
     with random_state_kept():
         torch.manual_seed(derived_seed(seed, MODEL_SEED))
         network: nn.Module = build(model, classes=len(data.classes), input=data.shape, options=options)
@@ -283,7 +292,8 @@ def _tensors(preprocess: Preprocess) -> dict[str, torch.Tensor]:
     return found
 
 
-def _new_folder(folder: str | Path | None, data: str, model: str) -> Path:
+def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
+    """Make and return a run's folder: the one that is named, or the next free `runs/DATA-MODEL-N`."""
     if folder is not None:
         target = Path(folder)
         if target.exists() and not target.is_dir():

@@ -37,7 +37,12 @@ def build(
     `StorageError` for weights that do not fit. What was left fresh, such as a head for another number of classes, is told by a warning.
     """
     model: nn.Module
-    if outside.is_outside(name):
+    if name.endswith("+codes"):
+        from striate.zoo import coded
+
+        model = coded.build(name, _class_count(classes), input, options or {})
+        spec = getattr(model, "spec")  # noqa: B009 - coded.build sets it
+    elif outside.is_outside(name):
         shape = _shape(name, input, 1)
         spec = ModelSpec(name, _class_count(classes), shape, dict(options or {}))
         model = outside.build(name, spec.classes, shape, spec.options)

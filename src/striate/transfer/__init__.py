@@ -1,0 +1,7 @@
+"""Transfer learning: codes of frozen trunks, heads on them, advice, fine-tuning."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

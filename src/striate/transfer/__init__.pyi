@@ -1,0 +1,16 @@
+from .advice import Advice as Advice
+from .advice import advise as advise
+from .choices import Choice as Choice
+from .coding import Codes as Codes
+from .coding import codes as codes
+from .fine_tuning import fine_tune as fine_tune
+from .fitting import Fitted as Fitted
+from .fitting import fit as fit
+from .freezing import freeze as freeze
+from .freezing import unfreeze as unfreeze
+from .heads import as_conv as as_conv
+from .heads import as_linear as as_linear
+from .heads import head as head
+from .temperature import Calibrated as Calibrated
+from .temperature import effect as effect
+from .temperature import find_temperature as find_temperature

@@ -1,0 +1,145 @@
+"""Before anything is computed: the pretrained network with its preprocessing, the data as that network sees it, and what is wrong with either."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from striate.core.errors import ArgumentError, DataError, StorageError
+from striate.core.runtime import derived_seed, random_state_kept
+from striate.transfer.fitting import checked
+
+SIZE = 224
+LARGER = 288
+"""Pictures with pixels to spare are read a third larger than the network was trained on, which a head on pooled codes gains by
+(Touvron, Vedaldi, Douze, Jegou 2019: objects look larger in training crops than in test crops)."""
+OFFERED = (
+    "weights=PATH for a .safetensors or .pth file with the architecture's names, weights='published' for torchvision's file "
+    "(striate models NAME says which fit), or strategy='scratch'"
+)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A pretrained network and the data as it sees them; `licence` and `source` are the weights'."""
+
+    model: nn.Module
+    name: str
+    data: Any
+    options: dict[str, Any]
+    source: str
+    licence: str
+    notes: tuple[str, ...]
+
+
+def open_pretrained(
+    model: str | nn.Module,
+    data: Any,
+    *,
+    weights: str | Path | None,
+    options: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+) -> Opened:
+    """Build the network for the data's classes, load its weights and give the data the preprocessing it was trained with, at `size` pixels.
+
+    `size` None takes the pretraining's own, or `LARGER` where the data are photographs that have the pixels. A network given as a module is taken as
+    it is (copied), with its own weights. Raises `StorageError` where there are no weights, saying what there is.
+    """
+    import copy
+
+    from striate.zoo import imagenet_preprocess, loaded_into
+
+    notes: list[str] = []
+    if not hasattr(data, "with_preprocess") or len(data.shape) != 3:
+        raise ArgumentError(f"data: {data.name} is no set of pictures; transfer learning here is for pictures")
+    given = getattr(data, "given", None)
+    if isinstance(model, nn.Module):
+        if weights is not None:
+            raise ArgumentError("weights: the network is built already; load them into it (striate.zoo.load_weights), or give its name")
+        inner = copy.deepcopy(model)
+        loaded = loaded_into(model)
+        name = _name(model)
+        preprocess = given or (loaded.preprocess if loaded else None) or data.preprocess
+        source, licence = (str(loaded.path), loaded.licence) if loaded else ("the network as it was given", "")
+        return Opened(inner, name, data.with_preprocess(preprocess), dict(options or {}), source, licence, tuple(notes))
+    if weights is None:
+        raise StorageError(f"weights: {model} has no pretrained weights here, and none were named. Give {OFFERED}")
+    from striate.zoo import build
+
+    side = size or _side(data)
+    with random_state_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fresh head for these classes is what is wanted
+        torch.manual_seed(derived_seed(seed, 0))
+        try:
+            inner = build(model, classes=max(2, len(data.classes)), input=(3, side, side), weights=weights, options=options)
+        except StorageError as error:
+            raise StorageError(f"{error}\nWhat there is: {OFFERED}") from None
+    loaded = loaded_into(inner)
+    known = loaded.preprocess if loaded else None
+    if known is None:
+        known = imagenet_preprocess(SIZE)
+        notes.append(f"the weights say nothing of their preprocessing: ImageNet's is taken ({SIZE} pixels, standard mean and deviation)")
+    preprocess = _resized(known, side)
+    if side > SIZE:
+        notes.append(f"pictures are read at {side} pixels, larger than in pretraining: they have them")
+    source = str(loaded.path) if loaded else str(weights)
+    return Opened(inner, model, data.with_preprocess(preprocess), dict(options or {}), source, loaded.licence if loaded else "", tuple(notes))
+
+
+def check(data: Any) -> None:
+    """Raise `DataError` for data that no classifier can be fitted to, each with its reason; classes missing from another split are said."""
+    table = data.training_table
+    if table.targets is None:
+        raise DataError(f"{data.name}: the training pictures have no labels, and transfer learning needs them")
+    if table.targets.ndim != 1:
+        raise DataError(f"{data.name}: labels of shape {table.targets.shape}; expected one class a picture")
+    checked(np.zeros((len(table), 1)), table.targets, data.classes)
+
+
+def missing_from(data: Any) -> list[str]:
+    """Return a sentence for every split that lacks classes: its figures say nothing about them."""
+    found = []
+    for name, table in data.tables.items():
+        if name == "train" or table.targets is None or not len(table):
+            continue
+        counts = np.bincount(table.targets, minlength=len(data.classes))
+        lacking = [data.classes[k] for k in np.flatnonzero(counts == 0).tolist()]
+        if lacking:
+            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+            found.append(
+                f"{name} has no picture of {', '.join(lacking[:5])}{more}: its figures say nothing about {'it' if len(lacking) == 1 else 'them'}"
+            )
+    return found
+
+
+def _side(data: Any) -> int:
+    """Return `LARGER` where half the pictures have that many pixels on their short side, else `SIZE`."""
+    store = data.training_table.store
+    shapes: Sequence[Any] | None = getattr(store, "shapes", None)
+    if shapes is None:
+        return LARGER if min(store.shape[1:]) >= LARGER else SIZE
+    return LARGER if float(np.median(np.asarray(shapes)[:, :2].min(axis=1))) >= LARGER else SIZE
+
+
+def _resized(preprocess: Any, side: int) -> Any:
+    """Return the preprocessing for squares of `side` pixels, the same share of the picture cut out."""
+    before = max(preprocess.size)
+    if before == side and tuple(preprocess.size) == (side, side):
+        return preprocess
+    short = preprocess.short_side
+    return replace(preprocess, size=(side, side), short_side=None if short is None else max(side, round(short * side / before)))
+
+
+def _name(model: nn.Module) -> str:
+    from striate.zoo import spec_of
+
+    spec = spec_of(model)
+    return type(model).__name__ if spec is None else spec.name

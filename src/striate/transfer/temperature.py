@@ -1,0 +1,90 @@
+"""Temperature scaling: one number that makes a classifier as sure as it is right (Guo, Pleiss, Sun, Weinberger 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from torch import nn
+
+from striate.core.errors import ArgumentError
+from striate.training import figures
+from striate.transfer.depths import head_of
+
+Floats = npt.NDArray[np.float64]
+LOWEST, HIGHEST = 0.02, 50.0
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What the temperature did to a part: expected calibration error and log-loss before and after, over `n` samples."""
+
+    temperature: float
+    n: int
+    ece_before: float
+    ece_after: float
+    loss_before: float
+    loss_after: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {name: float(value) if name != "n" else value for name, value in vars(self).items()}
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"temperature {self.temperature:.2f}: calibration error {self.ece_before:.1%} -> {self.ece_after:.1%} over {self.n:,} samples"
+
+
+def find_temperature(logits: npt.ArrayLike, targets: npt.ArrayLike) -> float:
+    """Return T > 0 for which softmax(logits / T) has the least log-loss: `logits` N K and `targets` N of samples the head was not fitted to."""
+    values, wanted = np.asarray(logits, np.float64), np.asarray(targets)
+    if values.ndim != 2 or len(values) != len(wanted) or not len(values):
+        raise ArgumentError(f"logits: got shape {values.shape} for {len(wanted)} targets, expected N K")
+    if not np.isfinite(values).all():
+        raise ArgumentError("logits: some are NaN or infinite")
+    rows = np.arange(len(values))
+
+    def loss(log_temperature: float) -> float:
+        scaled = values / np.exp(log_temperature)
+        return float((logsumexp(scaled) - scaled[rows, wanted]).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def effect(logits: npt.ArrayLike, targets: npt.ArrayLike, temperature: float) -> Calibrated:
+    """Return calibration error and log-loss of a part before and after dividing the logits by `temperature`."""
+    values, wanted = np.asarray(logits, np.float64), np.asarray(targets)
+    before, after = softmax(values), softmax(values / temperature)
+    bins = 15 if len(values) >= 1000 else 10
+    errors = [figures.calibration(wanted, shares, bins=bins).ece for shares in (before, after)]
+    losses = [figures.log_loss(wanted, shares) for shares in (before, after)]
+    return Calibrated(temperature, len(values), errors[0], errors[1], losses[0], losses[1])
+
+
+def scale_head(model: nn.Module, temperature: float) -> None:
+    """Divide the logits by `temperature` for good, by dividing the head's weights and bias: the network stays what it was, plainly.
+
+    What follows the head may only be positively homogeneous (ReLU, pooling, flattening), as in every network of the zoo.
+    """
+    import torch
+
+    head = model.get_submodule(head_of(model))
+    with torch.no_grad():
+        for parameter in head.parameters(recurse=False):
+            parameter.div_(temperature)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return class shares N K."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def logsumexp(logits: Floats) -> Floats:
+    """Return log Σ exp of each row."""
+    top = logits.max(axis=1)
+    return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
