@@ -186,5 +186,9 @@ def _title(explanation: Explanation) -> str:
     if count == 1:
         words = [class_name(explanation, int(arrays[when][0])) for when in ("before", "after")]
         return f"{name} turns {words[0]} into {words[1]}, {bound}" if fooled else f"{name} does not succeed on {words[0]}, {bound}"
+    if "arrived" in arrays:
+        share = draw.percent(explanation.options["confidence"], 0)
+        more = f" (first {ROWS} shown)" if count > ROWS else ""
+        return f"{int(arrays['arrived'].sum())} of {count} are taken for a class of one's choice with {share} or more{more}"
     goal = "reach the class asked for" if explanation.target is not None else "change class"
     return f"{fooled} of {count} pictures {goal} by {name}, {bound}" + (f" (first {ROWS} shown)" if count > ROWS else "")

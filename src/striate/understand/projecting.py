@@ -114,18 +114,18 @@ def signal_figure(explanation: Explanation, *, by: str) -> Figure:
         coloured = draw.Panel(on_grey(signals[number]), caption=f"±{draw.short(float(np.abs(signals[number]).max()))}")
         cell = draw.Panel(values=maps[number], low=0, shape=(picture.shape[-2], picture.shape[-1]))
         rows.append([draw.Panel(picture, caption=said), coloured, cell])
-    what = f"the strongest unit of {explanation.layer}" if explanation.layer else "the class score"
+    what = f"the strongest unit at {explanation.layer}" if explanation.layer else "the class score"
     one = len(signals) == 1 and explanation.layer is None and explanation.target is not None
     title = f"What in the picture lifts {words[0].rpartition('→ ')[2]}, by {by}" if one else f"What in each picture lifts {what}, by {by}"
     more = f" (first {ROWS} of {len(signals)})" if len(signals) > ROWS else ""
-    return draw.panels(rows, title=title + more, heads=["picture", "signal, grey is zero", "its largest over channels"])
+    return draw.panels(rows, title=title + more, heads=["picture", "signal, grey is zero", "its size, largest over colours"])
 
 
 def on_grey(signal: Array, most: float | None = None) -> Array:
-    """Return a signed signal C H W as a picture in [0, 1]: grey is zero, `most` (default its largest size) is black and white; NaN is white."""
-    scale = float(np.nanmax(np.abs(signal), initial=0.0)) if most is None else most
-    shown = 0.5 + signal / (2 * scale) if scale > 0 else np.where(np.isnan(signal), signal, 0.5)
-    picture: Array = np.where(np.isnan(shown), 1.0, shown).clip(0, 1).astype(np.float32)
+    """Return a signed signal C H W as a picture in [0, 1]: grey is zero, `most` (default its largest size) black and white."""
+    scale = float(np.abs(signal).max(initial=0.0)) if most is None else most
+    shown = 0.5 + signal / (2 * scale) if scale > 0 else np.full(signal.shape, 0.5)
+    picture: Array = shown.clip(0, 1).astype(np.float32)
     return picture if len(picture) in (1, 3) else picture.mean(0, keepdims=True)
 
 
