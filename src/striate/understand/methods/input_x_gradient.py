@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.understand.explanation import Explanation
+from striate.understand.fine_maps import fine_figure
 from striate.understand.inputs import prepare
 from striate.understand.pixel_gradients import pixel_gradients
 from striate.understand.registry import method
+
+if TYPE_CHECKING:
+    from striate.draw import Figure
 
 
 @method("input_x_gradient", help="What each pixel adds to the class score, to first order from black", needs="images", kind="map")
@@ -24,3 +28,8 @@ def input_x_gradient(model: Any, images: Any, *, target: Any = None, preprocess:
         missed = (found.flatten(1).double().sum(1) - gained).abs() / gained.abs().clamp_min(1e-12)
         receipts = {"completeness_error": float(missed.median())}
         return p.explanation("input_x_gradient", "map", {"map": found, "difference": gained}, targeted=True, receipts=receipts)
+
+
+def figure(explanation: Explanation) -> Figure:
+    """Draw it as a map of single pixels."""
+    return fine_figure(explanation)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
+from striate.understand.fine_maps import fine_figure
 from striate.understand.inputs import prepare
 from striate.understand.registry import method
 from striate.understand.standins import stand_in
 from striate.understand.throughput import Throughput
+
+if TYPE_CHECKING:
+    from striate.draw import Figure
 
 
 @method("integrated_gradients", help="What each pixel adds to the class score on the way from a blank picture", needs="images", kind="map")
@@ -54,6 +58,11 @@ def integrated_gradients(
         short = [number for number in range(len(paths)) if relative[number] > tolerance]
         notes = [f"{len(short)} of {len(p)} pictures do not add up to {tolerance:.2g} of their difference after {most} gradients"] if short else []
         return p.explanation("integrated_gradients", "map", arrays, options=options, targeted=True, receipts=receipts, notes=notes)
+
+
+def figure(explanation: Explanation) -> Figure:
+    """Draw it as a map of single pixels."""
+    return fine_figure(explanation)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -42,7 +43,6 @@ def score_cam(
     with prepare(model, images, preprocess=preprocess, target=target, batch=batch, seed=seed) as p:
         seen = look(p, layer, gradients=False)
         fast = Throughput(p, precision=options["precision"], batch=batch)
-        size = (p.pixels.shape[-2], p.pixels.shape[-1])
         found, agreements, left_out = [], list[float](), 0
         for picture, maps, goal in zip(p.pixels, seen.maps, p.target, strict=True):
             flat = maps.flatten(1)
@@ -50,16 +50,8 @@ def score_cam(
             kept = spread.argsort(descending=True, stable=True)[:most]
             kept = kept[spread[kept] > 0].sort().values
             left_out += len(maps) - len(kept)
-            instead = stand_in(picture, options["value"])
-
-            def masked(numbers: Tensor, picture: Tensor = picture, maps: Tensor = maps, kept: Tensor = kept, instead: Tensor = instead) -> Tensor:
-                chosen = maps[kept[numbers.to(kept.device).clamp_max(len(kept) - 1)]]
-                large = resized(chosen[None].to(picture.dtype), size)[0]
-                low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
-                mask = ((large - low) / (high - low).clamp_min(1e-30))[:, None] * (numbers < len(kept)).to(picture.device)[:, None, None, None]
-                return instead + mask * (picture - instead)
-
-            run = fast.run(len(kept) + 1, masked, lambda logits, goal=goal: logits[:, goal])  # type: ignore[misc]
+            seen_through = partial(_seen_through, picture, stand_in(picture, options["value"]), torch.cat([maps[kept], maps[:1] * 0]))
+            run = fast.run(len(kept) + 1, seen_through, partial(_score, goal))
             if run.agreement is not None:
                 agreements.append(run.agreement)
             gained = run.logits[:-1, goal] - run.logits[-1, goal]
@@ -73,3 +65,15 @@ def score_cam(
         return p.explanation(
             "score_cam", "map", {"map": torch.stack(found)}, options=options, layer=seen.layer, targeted=True, receipts=receipts, notes=notes
         )
+
+
+def _seen_through(picture: Tensor, instead: Tensor, maps: Tensor, numbers: Tensor) -> Tensor:
+    """Return the picture C H W through each of the maps M h w, enlarged and stretched to [0, 1]; through a flat one nothing is seen."""
+    large = resized(maps[numbers.to(maps.device)][None].to(picture.dtype), (picture.shape[-2], picture.shape[-1]))[0]
+    low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
+    mask = (large - low) / (high - low).clamp_min(1e-30)
+    return instead + mask[:, None] * (picture - instead)
+
+
+def _score(goal: Tensor, logits: Tensor) -> Tensor:
+    return logits[:, goal]

@@ -13,6 +13,7 @@ from striate.core.runtime import derived_seed
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
 from striate.understand.figures import ROWS, captions, picture_of, titled
+from striate.understand.fine_maps import smoothed
 from striate.understand.registry import method, methods
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def segmentation(
     by: str = "saliency",
     foreground: float = 0.95,
     background: float = 0.3,
+    smooth: float = 0.02,
     rounds: int = 5,
     preprocess: Any = None,
     batch: int | None = None,
@@ -40,16 +42,18 @@ def segmentation(
 ) -> Explanation:
     """Return `mask` N H W (1 the object), `seeds` N H W (1 object, -1 background, 0 open) and the `map` N H W they come from.
 
-    `by`: the method whose absolute map seeds it. Pixels above its quantile `foreground` seed the object, pixels up to its quantile `background` the
-    background; colour mixtures are learned from the seeds alone, then graph cut and mixtures alternate for `rounds`. The object's seeds may change
-    sides, the background's may not. A flat map seeds nothing and gives an empty mask, which the notes count.
+    `by`: the method whose absolute map seeds it, after a Gaussian of `smooth` of the longer side (single pixels are no regions). Pixels above the
+    quantile `foreground` seed the object, those up to the quantile `background` the background; colour mixtures are learned from the seeds alone,
+    then graph cut and mixtures alternate for `rounds`. The object's seeds may change sides, the background's may not. A flat map seeds nothing and
+    gives an empty mask, which the notes count.
     Needs OpenCV (`pip install striate[segment]`). Raises `UnknownNameError` for a method, `ArgumentError`.
     Row U3; Simonyan, Vedaldi and Zisserman 2014, section 3.2; Rother, Kolmogorov and Blake 2004.
     """
-    asked = {"by": by, "foreground": foreground, "background": background, "rounds": rounds}
+    asked = {"by": by, "foreground": foreground, "background": background, "smooth": smooth, "rounds": rounds}
     options = checked("segmentation", asked)
     within("foreground", foreground, 0, 1)
     within("background", background, 0, 1)
+    within("smooth", smooth, 0, 1)
     within("rounds", rounds, 1)
     if background >= foreground:
         raise ArgumentError(f"background: got {background}, expected less than foreground ({foreground})")
@@ -61,7 +65,7 @@ def segmentation(
     found: Explanation = methods.get(by)(model, images, **{name: value for name, value in given.items() if name in entry.signature.names})
     pixels = found.arrays["pixels"]
     maps = np.stack([_enlarged(each, pixels.shape[-2:]) for each in found.arrays["map"]])
-    seeds = np.stack([_seeds(np.abs(each), foreground, background) for each in maps])
+    seeds = np.stack([_seeds(smoothed(np.abs(each), smooth), foreground, background) for each in maps])
     masks = []
     for picture, marks in zip(pixels, seeds, strict=True):
         cv2.setRNGSeed(derived_seed(seed) % 2**31)  # mixtures start from random centres: the same for every picture
@@ -74,7 +78,7 @@ def segmentation(
         method="segmentation",
         arrays={"map": maps, "mask": mask, "seeds": seeds, "pixels": pixels},
         options={**options, **{f"{by}.{name}": value for name, value in found.options.items()}},
-        receipts={**found.receipts, "object_share": float(mask.mean())},
+        receipts={**found.receipts, "raw_min": float(maps.min()), "raw_max": float(maps.max()), "object_share": float(mask.mean())},
         notes=notes,
     )
 
@@ -83,7 +87,7 @@ def figure(explanation: Explanation) -> Figure:
     """Draw each picture, the map, the seeds over the picture, and the object alone."""
     arrays, words = explanation.arrays, captions(explanation)
     rows: list[list[draw.Panel | None]] = []
-    legend = [(OBJECT, "object's seeds"), (GROUND, "background's seeds")]
+    legend = [(OBJECT, "the object's"), (GROUND, "the background's")]
     for number in range(min(len(explanation), ROWS)):
         picture = picture_of(arrays["pixels"][number])
         marks, mask = arrays["seeds"][number], arrays["mask"][number]

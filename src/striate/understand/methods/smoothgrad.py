@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
+from striate.understand.fine_maps import fine_figure
 from striate.understand.inputs import prepare
 from striate.understand.registry import method
 from striate.understand.throughput import Throughput
+
+if TYPE_CHECKING:
+    from striate.draw import Figure
 
 
 @method("smoothgrad", help="Saliency averaged over noisy copies of the picture", needs="images", kind="map")
@@ -46,6 +50,11 @@ def smoothgrad(
                 total += (gradient.abs() if magnitude else gradient).sum(0, dtype=torch.float64)
             found.append((total / samples).abs().amax(0).to(picture.dtype))
         return p.explanation("smoothgrad", "map", {"map": torch.stack(found)}, options=options, targeted=True)
+
+
+def figure(explanation: Explanation) -> Figure:
+    """Draw it as a map of single pixels."""
+    return fine_figure(explanation)
 
 
 def _noisy(picture: Tensor, deviation: float, generator: torch.Generator, numbers: Tensor) -> Tensor:
