@@ -133,7 +133,7 @@ def test_the_model_is_left_as_it_was(name: str) -> None:
     assert made.kind == methods.entry(name).facts["kind"]
     assert set(made.fingerprints) >= {"model"}
     for array in made.arrays.values():
-        if array.dtype.kind == "f" and name != "filters":
+        if array.dtype.kind == "f" and made.kind != "table" and name != "filters":
             assert np.isfinite(array).all()
     figure = made.figure()
     assert figure.title

@@ -18,7 +18,7 @@ _CARRY = ("flatten", "Flatten", "dropout", "Dropout", "Identity", "view", "resha
 
 
 def code_layer(network: nn.Module, x: Tensor) -> str:
-    """Return the layer whose output goes into the last dense layer: the code; where there is no dense layer, the last with maps."""
+    """Return the layer whose output goes into the last dense layer: the code; itself where it is the only layer; without one, the last with maps."""
     recording = record(network, x[:1])
     dense = [number for number, call in enumerate(recording.calls) if isinstance(call.module, nn.Linear) or call.operation == "linear"]
     if dense:
@@ -26,6 +26,7 @@ def code_layer(network: nn.Module, x: Tensor) -> str:
             plain = call.outputs[0] if len(call.outputs) == 1 else None
             if plain is not None and plain.ndim in (2, 4) and len(plain) == 1 and not call.operation.startswith(_CARRY):
                 return call.key
+        return recording.calls[dense[-1]].key
     return default_layer(network, x)
 
 
@@ -84,7 +85,7 @@ def trustworthiness(codes: Array, points: Array, count: int = 10) -> float:
     if count >= samples / 2:
         raise ArgumentError(f"count: got {count} neighbours of {samples} samples, expected less than half as many")
     near, _ = nearest(points, count)
-    values = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float32))
+    values = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float64))  # ranks hang on small differences
     values = values - values.mean(0)
     squares = (values * values).sum(1)
     penalty = 0

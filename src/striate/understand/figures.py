@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 
 MOST = 64
 """Pictures a grid shows."""
+_SPELLED = {
+    "code_map": "Map of codes",
+    "ddn": "DDN",
+    "deepfool": "DeepFool",
+    "eigen_cam": "Eigen-CAM",
+    "fgsm": "FGSM",
+    "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "guided": "Guided backpropagation",
+    "input_x_gradient": "Input × gradient",
+    "layer_cam": "LayerCAM",
+    "pgd": "PGD",
+    "score_cam": "Score-CAM",
+    "smoothgrad": "SmoothGrad",
+}
+"""Methods whose name is spelled otherwise than their function's."""
 ROWS = 12
 """Pictures a figure of maps shows; its title says when there are more."""
 
@@ -82,8 +98,8 @@ def picture_of(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def titled(explanation: Explanation) -> str:
     """Return a title: the method's name, and the layer."""
-    name = explanation.method.replace("_", " ").replace("-", " ")
-    return (name[:1].upper() + name[1:]) + (f" at {explanation.layer}" if explanation.layer else "")
+    name = explanation.method.replace("_", " ")
+    return _SPELLED.get(explanation.method, name[:1].upper() + name[1:]) + (f" at {explanation.layer}" if explanation.layer else "")
 
 
 def captions(explanation: Explanation) -> list[str]:
@@ -93,7 +109,13 @@ def captions(explanation: Explanation) -> list[str]:
     if explanation.target is None or len(explanation.target) != count:
         return names
     classes = [class_name(explanation, number) for number in explanation.target]
-    return [f"{name} → {said}" if name else said for name, said in zip(names, classes, strict=True)]
+    return [f"{_brief(name)} → {said}" if name else said for name, said in zip(names, classes, strict=True)]
+
+
+def _brief(name: str, most: int = 14) -> str:
+    """Return a file's name without its ending, its middle cut out where it is long: the class behind it must be seen too."""
+    stem = name.rpartition(".")[0] or name
+    return stem if len(stem) <= most else f"{stem[: most // 2]}…{stem[-(most // 2 - 1) :]}"
 
 
 def class_name(explanation: Explanation, number: int) -> str:
