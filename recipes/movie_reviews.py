@@ -24,10 +24,11 @@ from striate.core.contracts import Recipe
 from striate.core.runtime import keep_freed_memory, machine, versions
 from striate.core.signature import Signature
 from striate.core.storage import write_json
+from striate.training import recipes
 
 NAME = "movie-reviews-text-cnn"
 CLAIM = "76.1 ± 1 % of movie reviews right over ten folds with random word vectors (Kim 2014, CNN-rand)"
-RECIPE = Recipe(name="movie-reviews", epochs=3, batch=64, optimiser="adamw", lr=2e-3, schedule="linear")
+RECIPE = recipes.get("sentences")
 OPTIONS = {"width": 128}
 FOLDS = 10
 
@@ -57,7 +58,7 @@ def fold_of(folder: Path, fold: int, recipe: Recipe, keep: Path, part: str) -> d
     """Train on all folds but one and return the figures on `part`."""
     data = st.data.text(folder, fold=fold, folds=FOLDS)
     shutil.rmtree(keep, ignore_errors=True)
-    run = st.train("text_cnn", data, recipe=recipe, options=OPTIONS | {"words": len(data.preprocess)}, folder=keep, seed=fold)
+    run = st.train("text_cnn", data, recipe=recipe, options=OPTIONS, folder=keep, seed=fold)
     figures = run.result["splits"][part]
     row = {"fold": fold, "words": len(data.preprocess), "seconds": run.result["seconds"], "parameters": run.result["parameters"], **figures}
     print(f"fold {fold}: {part} error {row['error']:.2%} after {row['seconds']:.1f} s of training", flush=True)

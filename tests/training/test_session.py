@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import striate as st
+from striate import data as sources
 from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError
-from striate.training import tasks
+from striate.training import Run, tasks, train
 from striate.training.session import Quiet
 
 
@@ -120,3 +121,15 @@ def test_a_bug_in_the_users_network_leaves_a_run_that_says_so(tmp_path):
     run = st.Run.load(tmp_path / "run")
     assert run.state == "failed"
     assert "shapes cannot be multiplied" in run.facts["reason"]
+
+
+def test_a_run_on_sentences_sizes_its_vectors_and_keeps_its_words(tmp_path):
+    lines = [f"{word} {other}" for word in ("good fine", "bad poor") for other in ("film", "plot", "cast", "scene", "score")]
+    path = tmp_path / "reviews.txt"
+    path.write_text("".join(f"{'neg' if line.startswith('bad') else 'pos'}\t{line}\n" for line in lines))
+    data = sources.load(path)
+    run = train("text_cnn", data, epochs=2, batch=4, options={"width": 8, "filters": 4}, folder=tmp_path / "run")
+    again = Run.load(tmp_path / "run")
+    assert run.model.vectors.weight.shape == (len(data.preprocess), 8)
+    assert again.preprocess.to_json() == data.preprocess.to_json()
+    assert torch.equal(again.model.vectors.weight, run.model.vectors.weight)
