@@ -92,13 +92,14 @@ class Prepared:
 
     def output(self, pixels: Tensor) -> Any:
         """Return what the network returns, whatever it is."""
-        return self.network(self.preprocess(pixels))
+        x = self.preprocess(pixels)
+        return self.network(x.clone() if x.data_ptr() == pixels.data_ptr() else x)  # it may begin with an operation in place
 
     def misfit(self) -> str:
         """Return what torch says when the network is run on one of the pictures, where they do not fit it; empty where they do."""
         try:
             with torch.no_grad():
-                self.network(self.inputs[:1])
+                self.output(self.pixels[:1])
         except RuntimeError as error:
             return str(error) if _MISFIT.search(str(error)) else ""
         return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,7 +110,7 @@ class Throughput:
         trial.network = made
         order: list[str] = []
         names = [name for name, module in made.named_modules() if name and isinstance(module, _WEIGHTED)]
-        with torch.no_grad(), edited(made, {name: partial(_passed, order, name) for name in names}):
+        with torch.no_grad(), edited(made, {name: partial(_passed, order, name) for name in names}) if names else nullcontext():
             given = trial.model(self._laid(self.p.pixels[:1]))
         wanted = self.p.logits[:1]
         if not torch.allclose(given, wanted, rtol=0, atol=1e-4 * max(1e-6, float(wanted.abs().max()))):
