@@ -6,6 +6,7 @@ from .inputs import Prepared as Prepared
 from .inputs import default_layer as default_layer
 from .inputs import prepare as prepare
 from .methods.activations import activations as activations
+from .methods.attack_curve import attack_curve as attack_curve
 from .methods.code_map import code_map as code_map
 from .methods.ddn import ddn as ddn
 from .methods.dead_filters import dead_filters as dead_filters
@@ -29,4 +30,6 @@ from .methods.saliency import saliency as saliency
 from .methods.score_cam import score_cam as score_cam
 from .methods.segmentation import segmentation as segmentation
 from .methods.smoothgrad import smoothgrad as smoothgrad
+from .methods.sparsity import sparsity as sparsity
+from .methods.top_patches import top_patches as top_patches
 from .registry import methods as methods
