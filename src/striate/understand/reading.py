@@ -1,0 +1,75 @@
+"""Layers' outputs, graph and all, without running what comes after the last of them; and which layers stand at which size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from striate.core.errors import ArgumentError
+from striate.probe import edited, record, tapped
+from striate.understand.inputs import Prepared
+
+_PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
+_RECTIFIERS = ("relu", "gelu", "silu", "elu", "hardswish", "leaky", "prelu")
+
+
+class _Seen(BaseException):
+    """All layers have answered. No Exception: models that catch those let it pass."""
+
+
+@contextmanager
+def reading(p: Prepared, layers: Sequence[str]) -> Iterator[Callable[[Tensor], Mapping[str, Tensor]]]:
+    """Yield a function from pixels N C H W to the outputs of `layers` by name, differentiable; it runs the network no further than it must.
+
+    So pictures of any size will do as long as the layers take them. Raises `UnknownNameError`, `ArgumentError` for a layer that is not there, gives
+    no tensor, or is called several times and no turn is named.
+    """
+    with torch.no_grad(), tapped(p.network, list(layers)) as taps:
+        p.output(p.pixels[:1])
+        for name in layers:
+            if not taps[name].is_floating_point():
+                raise ArgumentError(f"layer: {name} gives {taps[name].dtype}, expected floating-point values")
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Tensor) -> Tensor:
+        found[name] = output.clone()  # a layer after it may write into it
+        if len(found) == len(set(layers)):
+            raise _Seen
+        return output
+
+    def read(pixels: Tensor) -> Mapping[str, Tensor]:
+        found.clear()
+        with suppress(_Seen):
+            p.output(pixels)
+        return dict(found)
+
+    with edited(p.network, {name: partial(keep, name) for name in layers}):
+        yield read
+
+
+def stages(p: Prepared) -> list[list[str]]:
+    """Return the layers that give maps, in the order of the run, grouped by the maps' size; pooling and its like left out.
+
+    Of a convolution, its norm and its ReLU only the last is named. Raises `ArgumentError` for a network without maps.
+    """
+    found: list[list[str]] = []
+    size: tuple[int, ...] = ()
+    for call in record(p.network, p.preprocess(p.pixels[:1])):
+        output = call.outputs[0] if len(call.outputs) == 1 else None
+        if output is None or output.ndim != 4 or min(output.shape[-2:]) < 2 or _PASSED.search(call.operation):
+            continue
+        name = call.operation.lower()
+        if tuple(output.shape[-2:]) != size:
+            found.append([])
+            size = tuple(output.shape[-2:])
+        if found[-1] and ("norm" in name or name.startswith(_RECTIFIERS)):
+            found[-1].pop()
+        found[-1].append(call.key)
+    if not found:
+        raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1); give layer=")
+    return found
