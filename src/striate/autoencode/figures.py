@@ -117,7 +117,26 @@ class Reconstruction:
             return f"{self.code} numbers give back a picture {close} {self.code} principal components"
         return f"Pictures come back with a PSNR of {self.figures['model']:.1f} dB"
 
-    def sheet(self, *, width: float = 760) -> Figure:
+    def rows(self) -> dict[str, float]:
+        """Return the figures in the order in which a reader compares them, named in words."""
+        spoiled = {"masking": f"{self.amount:.0%} of the pixels set to 0", "gaussian": f"noise of deviation {self.amount:g} added"}
+        spoiled["salt"] = f"{self.amount:.0%} of the pixels set to 0 or 1"
+        named: dict[str, float] = {}
+        if self.cleaned:
+            best = int(self.cleaned["best"])
+            named[f"noisy: {spoiled.get(self.noise, self.noise)}"] = self.cleaned["noisy"]
+            if abs(self.cleaned["noisy, clipped"] - self.cleaned["noisy"]) > 0.005:
+                named["noisy, clipped to what pixels can be"] = self.cleaned["noisy, clipped"]
+            named["cleaned by the autoencoder"] = self.cleaned["model"]
+            for name, value in self.cleaned.items():
+                if name.startswith("PCA"):
+                    count = int(name.split(", ")[1])
+                    why = "the count that cleans training pictures best" if count == best else "as many as the code has numbers"
+                    named[f"cleaned by {count} principal components, {why}"] = value
+        words = {"model": "clean, there and back", "PCA": f"clean, through {self.code} principal components", "mean": "the mean picture for all"}
+        return named | {words[name]: self.figures[name] for name in words if name in self.figures}
+
+    def sheet(self, *, width: float = 760, titled: bool = True) -> Figure:
         """Draw pictures there and back, one row a method, with its PSNR."""
         from striate import draw
 
@@ -126,7 +145,7 @@ class Reconstruction:
         for name, values in self.pictures.items():
             rows.append(self._row_name(name))
             pictures += [np.moveaxis(picture, 0, -1) for picture in values] + [None] * (columns - len(values))
-        return draw.grid(pictures, title=self.title, columns=columns, rows=rows, width=width)
+        return draw.grid(pictures, title=self.title if titled else "", columns=columns, rows=rows, width=width)
 
     def _row_name(self, name: str) -> str:
         known = self.cleaned or self.figures

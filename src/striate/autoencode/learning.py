@@ -52,7 +52,7 @@ def train(
     from striate.autoencode.judging import judge
     from striate.training import train as train_any
 
-    opened = pixels_of(data)
+    opened, fresh = pixels_of(data), model is None
     if model is None:
         model = made(opened, options or {}, seed)
     elif options:
@@ -72,9 +72,23 @@ def train(
         settings=settings,
         progress=progress,
     )
+    changes = {"epochs": epochs, "lr": lr, "batch": batch, "settings": settings, "recipe": recipe}
+    run.update({"python": told("train", fresh, opened, options, seed, changes), "command": None})
     if judged:
         judge(model, opened, seed=seed).save(run.folder)
     return run
+
+
+def told(function: str, fresh: bool, data: Any, options: Mapping[str, Any] | None, seed: int, changes: Mapping[str, Any]) -> str:
+    """Return the Python that does the same, for the run's report."""
+    from striate.core.signature import Source, python_call
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    keywords = ({"options": dict(options)} if options else {}) | given | {"seed": seed}
+    opened: Any = data.spec if data.spec is not None else Source("data")
+    if data.spec is not None and data.options:
+        opened = Source(python_call("st.data.load", [data.spec], {"options": dict(data.options)}))
+    return python_call(f"st.autoencode.{function}", [None if fresh else Source("model"), opened], keywords)
 
 
 def pixels_of(data: Any) -> Dataset:

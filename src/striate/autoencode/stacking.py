@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from striate.autoencode.building import Autoencoder
 from striate.autoencode.coding import as_data, as_pictures, chain, parts_of, through
 from striate.autoencode.corruption import Noise
-from striate.autoencode.learning import RECIPE, free_folder, made, pixels_of, train
+from striate.autoencode.learning import RECIPE, free_folder, made, pixels_of, told, train
 from striate.autoencode.mirror import Stage
 from striate.core.contracts import Progress, Recipe
 from striate.core.runtime import Precision, derived_seed
@@ -84,6 +84,7 @@ def stack(
     from striate.autoencode.judging import SHOWN, _pictures, _shown, judge, psnr
 
     opened = pixels_of(data)
+    fresh = model is None
     model = made(opened, options or {}, seed) if model is None else model
     target = Path(folder) if folder is not None else free_folder(opened.name, "stacked")
     shown = next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
@@ -126,6 +127,8 @@ def stack(
         judged=False,
         progress=progress,
     )
+    changes = {"recipe": recipe, "epochs": epochs, "fine_tune": fine_tune, "noise": noise, "amount": amount}
+    run.update({"python": told("stack", fresh, opened, options, seed, changes)})
     found = judge(model, opened, seed=seed)
     rows = {f"layers 1 to {place}" if place > 1 else "layer 1": turn for place, turn in enumerate(turns, 1)}
     found = dataclasses.replace(

@@ -12,6 +12,7 @@ from striate.core.storage import write_text
 from striate.draw import html
 from striate.reports import wording
 from striate.reports.data_parts import data_section
+from striate.reports.reconstruction_page import TASKS, reconstruction_page
 from striate.reports.record_parts import again_section, files_section, machine_section, recipe_section
 from striate.reports.reopened import reopen
 from striate.reports.result_parts import result_sections
@@ -28,7 +29,8 @@ def report(run: Any, path: str | Path | None = None) -> Path:
     """
     read = stored(run)
     target = Path(path) if path is not None else read.folder / "report.html"
-    write_text(target, page_of(read, getattr(run, "data", None)))
+    given_back = read.facts.get("task") in TASKS
+    write_text(target, reconstruction_page(read) if given_back else page_of(read, getattr(run, "data", None)))
     return target
 
 
