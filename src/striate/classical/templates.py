@@ -33,14 +33,15 @@ class Templates:
         return template_figure(self.templates, [str(name) for name in (self.classes_ if names is None else names)], title=title)
 
 
-def template_figure(templates: npt.NDArray[Any], names: Sequence[str], *, title: str = "") -> Figure:
+def template_figure(templates: npt.NDArray[Any], names: Sequence[str], *, title: str = "", columns: int = 5) -> Figure:
     """Draw templates K C H W with a name under each; grey ones share one signed scale. Raises `ArgumentError` where names and templates differ."""
     from striate import draw
 
     title = title or "What each class looks for"
-    columns = min(len(templates), 5)
+    columns = min(len(templates), columns)
+    size = 112.0 if columns <= 5 else 60.0
     if templates.shape[1] != 3:
-        return draw.maps(list(templates.mean(axis=1)), list(names), title=title, signed=True, shared=True, columns=columns, size=112)
+        return draw.maps(list(templates.mean(axis=1)), list(names), title=title, signed=True, shared=True, columns=columns, size=size)
     largest = np.percentile(np.abs(templates), 99.5, axis=(1, 2, 3), keepdims=True)
     light = np.clip(0.5 + 0.5 * templates / np.maximum(largest, 1e-12), 0, 1)
-    return draw.grid(list(light), list(names), title=title, columns=columns, size=112)
+    return draw.grid(list(light), list(names), title=title, columns=columns, size=size)
