@@ -211,7 +211,7 @@ def test_bad_pictures_and_weights_are_refused(name: str) -> None:
     for bad, words in (
         (pictures() * 255, "expected 0 to 1"),
         (torch.full((1, 3, SIDE, SIDE), torch.nan), "NaN"),
-        (torch.zeros(2, 4, SIDE, SIDE), "4×24×24"),
+        (torch.zeros(2, 4, SIDE, SIDE), "4×24×24|4 channels"),
         (torch.zeros(3, dtype=torch.uint8), "expected N C H W"),
     ):
         with pytest.raises(ArgumentError, match=words):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     options={
         "model": "A run's folder or its name under runs/; or a name of the zoo (or timm:NAME) with --weights; or package.module:factory.",
         "images": "Pictures, folders of them, or quoted patterns such as 'scans/*.png'.",
-        "method": "Methods with commas between, or all.",
+        "method": "Methods with commas between; or maps, all that say where; or all.",
         "errors": "Explain the run's most confident errors on --split instead of pictures.",
         "target": "The class to explain, its number or name. By default the predicted one.",
         "receipts": "cheap: raw range and completeness; full: also check each method on these pictures (slow).",
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     examples=(
         "striate explain runs/photos-resnet18-1 cat.jpg dog.jpg",
         "striate explain runs/photos-resnet18-1 cat.jpg --method occlusion --set occlusion.window=31 --receipts full",
-        "striate explain resnet50 cat.jpg --weights resnet50.safetensors --preprocess imagenet --method all",
+        "striate explain resnet50 cat.jpg --weights resnet50.safetensors --preprocess imagenet --method maps",
         "striate explain runs/photos-resnet18-1 --errors",
     ),
     torch=True,
@@ -72,7 +72,7 @@ def explain(
     from striate.cli.output import aside, duration, print_json, say, shown_path, table
     from striate.core.errors import ArgumentError
     from striate.core.storage import write_text
-    from striate.understand.explaining import chosen, parsed_options
+    from striate.understand.explaining import WORDS, chosen, parsed_options
     from striate.understand.registry import methods
     from striate.use.files import find
 
@@ -95,7 +95,7 @@ def explain(
 
     opened = subject.open()
     shown, captions = _errors(subject, opened, data, split, count) if errors else (None if found is None else list(found.files), [])
-    asked = "all" if method == "all" else names
+    asked = method if method in WORDS else names
     with watching(json) as watch:
         looked_at = subject.data(data) if "data" in needs else None
         settings: dict[str, Any] = {

@@ -37,7 +37,7 @@ def codes_of(p: Prepared, samples: Samples, layer: str | None) -> tuple[Array, s
     averaged = False
     with torch.no_grad():
         for start in range(0, len(samples), p.batch):
-            found = activations(p.network, p.preprocess(p.ready(samples.pixels[start : start + p.batch])), at=place)[place]
+            found = activations(p.network, p.preprocess(p.ready(samples.pixels[start : start + p.batch])), at=place, names=p.paper_names)[place]
             if found.ndim not in (2, 4):
                 raise ArgumentError(f"layer: the output of {place} has shape {tuple(found.shape)}, expected N F or N C H W")
             averaged = found.ndim == 4 and min(found.shape[-2:]) > 1

@@ -14,6 +14,8 @@ from striate.understand.explanation import Explanation
 from striate.understand.registry import methods, options_of
 
 Receipts = Literal["cheap", "full"]
+WORDS = ("maps", "all")
+"""What stands for many methods; those that have nothing to say on a model are then told, not raised."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,13 @@ def explain(
     seed: int = 0,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Explained:
-    """Run one, several or `all` methods (all that explain pictures) with the same target, preprocess and seed.
+    """Run one or several methods with the same target, preprocess and seed: names, `maps` (those that say where) or `all` that explain pictures.
 
     `images`: what every method takes, or None where none needs them; `data`: for methods that look at a data set; a method of pairs takes two images.
     `options`: a mapping for each method that needs one, `{"occlusion": {"window": 15}}`. `receipts="full"`: check each explanation (`receipts.py`;
-    slow). With `all`, a method that cannot say anything about this model (guided backpropagation where there is no ReLU) is named in `failures`; one
-    asked for by name raises. `watch(name, number, of)` is called before each. Raises `UnknownNameError`, and `ArgumentError` for what is missing.
+    slow). With `maps` and `all`, a method that cannot say anything about this model (guided backpropagation where there is no ReLU) is named in
+    `failures`; one asked for by name raises. `watch(name, number, of)` is called before each. Raises `UnknownNameError`, and `ArgumentError` for
+    what is missing.
     """
     names = chosen(method)
     checked = checked_options(options or {}, names)
@@ -82,7 +85,7 @@ def explain(
             if receipts == "full" and methods.entry(name).facts["needs"] == "images":
                 made = _with_receipts(model, images, made, preprocess, seed)
         except StriateError as error:
-            if method != "all":
+            if method not in WORDS:
                 raise
             failures[name] = str(error)
             continue
@@ -122,16 +125,16 @@ def run(
     return made
 
 
-def for_images() -> tuple[str, ...]:
-    """Return the methods that explain pictures, in alphabetical order: what `all` means."""
-    return tuple(entry.name for entry in methods if entry.facts["needs"] == "images")
+def for_images(*, maps: bool = False) -> tuple[str, ...]:
+    """Return the methods that explain pictures, in alphabetical order: what `all` means; with `maps` only those whose answer is a map."""
+    return tuple(entry.name for entry in methods if entry.facts["needs"] == "images" and (not maps or entry.facts["kind"] == "map"))
 
 
 def chosen(method: str | Sequence[str]) -> tuple[str, ...]:
-    """Return method names: one, several (a list, or with commas), or `all`. Raises `UnknownNameError`; `ArgumentError` for none."""
+    """Return method names: one, several (a list, or with commas), `maps` or `all`. Raises `UnknownNameError`; `ArgumentError` for none."""
     asked = [part.strip() for part in method.split(",")] if isinstance(method, str) else list(method)
-    if asked == ["all"]:
-        return for_images()
+    if len(asked) == 1 and asked[0] in WORDS:
+        return for_images(maps=asked[0] == "maps")
     names = tuple(dict.fromkeys(methods.entry(_plain(name)).name for name in asked if name))
     if not names:
         raise ArgumentError(f"method: got none, expected all, or some of {', '.join(methods.names())}")

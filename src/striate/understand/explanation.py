@@ -114,6 +114,7 @@ def load(path: str | Path) -> Explanation:
     if values.pop("format", FORMAT) > FORMAT:
         raise StorageError(f"{path}: written by a newer striate; upgrade striate")
     values["arrays"] = arrays
+    values["receipts"] = {name: float(value) for name, value in values.get("receipts", {}).items()}
     known = {item.name for item in dataclasses.fields(Explanation)}
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known}
     return Explanation(**given)

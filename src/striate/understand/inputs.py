@@ -149,6 +149,15 @@ class Prepared:
         return seeded(self.seed, int(self.fingerprints[number], 16), *more)
 
     @cached_property
+    def paper_names(self) -> Mapping[str, str]:
+        """The names that the architecture's paper gives its layers, and their module paths; empty for a network that is not the zoo's."""
+        from striate.zoo import card, spec_of
+        from striate.zoo.registry import architectures
+
+        spec = spec_of(self.network)
+        return card(spec.name).paper_names if spec is not None and spec.name in architectures else {}
+
+    @cached_property
     def fingerprints(self) -> tuple[str, ...]:
         """One for each picture."""
         return tuple(of_array(each) for each in self.pixels)
@@ -249,6 +258,8 @@ def opened(model: Any) -> tuple[nn.Module, Any, tuple[str, ...]]:
     from striate.zoo import loaded_into
 
     if isinstance(model, Run):
+        if not hasattr(model.preprocess, "fit"):
+            raise ArgumentError(f"{model.folder}: this run does not take pictures, so there is nothing to see in them")
         return model.model, model.preprocess, tuple(model.classes)
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model: got {type(model).__name__}, expected an nn.Module or a Run")

@@ -61,7 +61,7 @@ def _fitted(picture: np.ndarray[Any, Any], preprocess: Any, notes: list[str]) ->
     if not hasattr(preprocess, "fit"):
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     fitting = preprocess
-    if preprocess.resize == "none" and picture.shape[:2] != tuple(preprocess.size):
+    if getattr(preprocess, "resize", "") == "none" and picture.shape[:2] != tuple(preprocess.size):
         fitting = dataclasses.replace(preprocess, resize="crop")
         _note(notes, f"brought to {preprocess.size[0]} x {preprocess.size[1]} pixels, the size this network learned on")
     fitted: Tensor = fitting.fit(picture)

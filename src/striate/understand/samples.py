@@ -62,8 +62,9 @@ def samples_of(data: Any, *, split: str | None = None, count: int | None = None,
     part = split or next((name for name in ("test", "val", "train") if name in opened.splits), opened.splits[0])
     whole = _length(opened, part)
     index = _drawn(whole, count, seed)
+    found = opened.pictures(part, index)
     fit = preprocess if hasattr(preprocess, "fit") else opened.preprocess
-    pictures = [fit.fit(picture) for picture in opened.pictures(part, index)]
+    pictures = [fit.fit(picture) for picture in found]
     table = opened.tables[part]
     return Samples(
         torch.stack(pictures),

@@ -36,12 +36,12 @@ def activations(
 ) -> Explanation:
     """Return a layer's output for each picture: `activation` N C H W (or N F), raw.
 
-    `layer`: a module path, a function's address, default the last with maps; `channels`: only these, default all. `map`
+    `layer`: a module path, the paper's name for it, a function's address, default the last with maps; `channels`: only these, default all. `map`
     is the mean over channels where the layer has maps. Raises `UnknownNameError` for a layer or channel that is not there. Row U1.
     """
     with prepare(model, images, preprocess=preprocess, batch=batch, seed=seed) as p, torch.no_grad():
         place = layer or default_layer(p.network, p.inputs[:1])
-        found = torch.cat([seen(p.network, p.inputs[part], at=place)[place] for part in p.chunks()])
+        found = torch.cat([seen(p.network, p.inputs[part], at=place, names=p.paper_names)[place] for part in p.chunks()])
         if found.ndim not in (2, 4):
             raise ArgumentError(f"{place}: its output has shape {tuple(found.shape)}, expected N C H W or N F")
         if channels is not None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
-from striate.probe import original, record
+from striate.probe import original, record, traceless
 from striate.understand.explanation import Explanation
 from striate.understand.filter_figures import ALIKE, DEAD, FAINT, noise, noise_of_white, resemblance, roughness, under
 from striate.understand.fingerprints import of_model
@@ -178,13 +178,10 @@ def _flattened(network: nn.Module, place: str, features: int) -> tuple[int, int,
     size = getattr(getattr(network, "spec", None), "input", ())
     if len(size) != 3:
         return None
-    device = next(network.parameters()).device
-    training = network.training
-    try:
+    weight = next(network.parameters())
+    with traceless(network):
         network.eval()
-        calls = list(record(network, torch.zeros(1, *size, device=device)))
-    finally:
-        network.train(training)
+        calls = list(record(network, torch.zeros(1, *size, device=weight.device, dtype=weight.dtype)))
     before = calls[: next((number for number, call in enumerate(calls) if call.address == place), 0)]
     shapes = [tuple(size), *(tuple(call.outputs[0].shape[1:]) for call in before if call.outputs)]
     return next((each for each in reversed(shapes) if len(each) == 3 and math.prod(each) == features), None)
