@@ -23,8 +23,6 @@ from .features.subspace import Subspace as Subspace
 from .features.textons import Textons as Textons
 from .features.visual_words import VisualWords as VisualWords
 from .features.wavelets import Wavelets as Wavelets
-from .registry import baselines as baselines
-from .registry import estimators as estimators
 from .tabulating import Row as Row
 from .tabulating import Table as Table
 from .tabulating import table as table

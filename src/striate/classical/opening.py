@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +74,9 @@ def _parts(source: Dataset, seed: int, notes: list[str]) -> tuple[Dataset, str]:
         table = source.tables.get(name)
         if table is not None and len(table) and table.targets is not None:
             return source, name
-    if source.tables["train"].targets is not None:
-        _check(source, "train", source.tables["train"])
-        source = source.held_out(0.2, seed)
-        notes.append(f"there is no labelled test part: {len(source.tables['val']):,} pictures, a stratified fifth, are held out to judge by")
+    _check(source, "train", source.tables["train"])
+    source = dataclasses.replace(source, tables={"train": source.tables["train"]}).held_out(0.2, seed)
+    notes.append(f"there is no labelled test part: {len(source.tables['val']):,} pictures, a stratified fifth, are held out to judge by")
     return source, "val"
 
 

@@ -108,8 +108,9 @@ class Table:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Table:
         """Rebuild a table from `to_json`'s values. Raises `ArgumentError` for a format this striate does not know."""
-        if values.get("format") != FORMAT:
-            raise ArgumentError(f"baselines: format {values.get('format')!r}, expected {FORMAT}; measure them again: striate baseline DATA")
+        version = values.get("format") if isinstance(values, Mapping) else None
+        if version != FORMAT:
+            raise ArgumentError(f"baselines: format {version!r}, expected {FORMAT}; measure them again: striate baseline DATA")
         known = {item.name for item in dataclasses.fields(Row)}
         rows = tuple(Row(**{name: value for name, value in row.items() if name in known}) for row in values["rows"])
         given = {item.name: values[item.name] for item in dataclasses.fields(cls)} | {"rows": rows}

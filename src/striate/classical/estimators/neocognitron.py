@@ -35,8 +35,8 @@ class Neocognitron(Feature):
     `blur` (a C-cell's neighbourhood, deviation in places) have one entry a stage.
 
     Patterns are learned stage after stage, without labels: windows in random order, and one at which all planes are silent (none more alike than the
-    higher threshold of `learning`) becomes a new plane, up to `planes`; then `passes` times each pattern moves to the mean of the windows it wins. After `fit`: `patterns_`, one
-    K C size size a stage.
+    higher threshold of `learning`) becomes a new plane, up to `planes`; then `passes` times each pattern moves to the mean of the windows it
+    wins. After `fit`: `patterns_`, one K C size size a stage.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Wavelets(Feature):
 
     `kind`: `energy`, the root of the mean square of each band (scale and direction) over `cells` x `cells` regions, and the coarsest picture's mean
     there; `coefficients`, all of them, coarse to fine, directions in PyWavelets' order (a few more than pixels where 2^levels does not divide the
-    sides), which `inverse_transform` turns back into pixels. `levels` None: as deep as leaves 4 pixels a side. Raises `UnknownNameError` for a wavelet that
-    does not exist, `ArgumentError` for one that is not orthogonal or too many levels.
+    sides), which `inverse_transform` turns back into pixels. `levels` None: as deep as leaves 4 pixels a side.
+    Raises `UnknownNameError` for a wavelet that does not exist, `ArgumentError` for one that is not orthogonal or too many levels.
     """
 
     def __init__(
