@@ -106,7 +106,14 @@ def test_the_version_is_told_once_and_has_its_entry_in_the_changelog():
     assert "**Deprecation.**" in changelog
 
 
-THIRD_PARTY = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "pywt": "PyWavelets", "lazy_loader": "lazy-loader"}
+THIRD_PARTY = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "pywt": "PyWavelets",
+    "lazy_loader": "lazy-loader",
+}
 
 
 def test_every_library_that_is_imported_is_declared():

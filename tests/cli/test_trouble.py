@@ -82,7 +82,7 @@ def test_ctrl_c_outside_training(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "texts"),
     [
-        (["trian"], 2, ["unknown command 'trian'", "Did you mean train?"]),
+        (["trian"], 2, ["unknown command 'trian'", "Did you mean train or trace?"]),
         (["runs", "compar"], 2, ["Did you mean compare?"]),
         (["train", "--epoch", "3"], 2, ["striate train has no option --epoch. Did you mean --epochs?"]),
         (["train", "--lr"], 2, ["striate train: --lr needs a value"]),
@@ -90,7 +90,7 @@ def test_ctrl_c_outside_training(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--epochs", "-1"], 2, ["--epochs: got -1.0, expected more than 0"]),
         (["train", "--precision", "fp16"], 2, ["--precision", "Did you mean bf16?"]),
         (["train", "--device", "gpu"], 2, ["--device: got 'gpu', expected auto, cpu, cuda"]),
-        (["train", "--strategy", "finetune"], 2, ["transfer learning", "auto or scratch"]),
+        (["train", "--strategy", "finetune"], 2, ["pretrained weights", "--weights published", "--strategy scratch"]),
         (["train", "--model", "lenet55"], 2, ["--model", "Did you mean lenet5"]),
         (["train", "--recipe", "digts"], 2, ["--recipe", "Did you mean digits?"]),
         (["train", "--set", "smoothing"], 2, ["--set smoothing: expected KEY=VALUE"]),

@@ -130,4 +130,5 @@ def _entry(node: ast.FunctionDef | ast.ClassDef, decorator: ast.Call, module: st
 
 
 def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    """Return the constructor that is written out; a dataclass (`striate.formulas`) has none, and its fields are told by its module alone."""
     return next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)

@@ -32,4 +32,3 @@ from .methods.segmentation import segmentation as segmentation
 from .methods.smoothgrad import smoothgrad as smoothgrad
 from .methods.sparsity import sparsity as sparsity
 from .methods.top_patches import top_patches as top_patches
-from .registry import methods as methods
