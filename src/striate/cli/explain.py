@@ -119,8 +119,8 @@ def explain(
         return
     say(title, style="bold")
     table(["method", "time", "picture"], [[name, duration(made.seconds[name]), shown_path(files[name][0])] for name in made.explanations])
-    for note in dict.fromkeys(note for each in made.explanations.values() for note in each.notes):
-        aside(note)
+    for note, names_of in _notes(made).items():
+        aside(note if len(names_of) == len(made.explanations) else f"{', '.join(names_of)}: {note}")
     for name, reason in made.failures.items():
         aside(f"{name}: {reason}")
     say(shown_path(page))
@@ -130,6 +130,15 @@ def _title(name: str, pictures: int, *, errors: bool) -> str:
     if errors:
         return f"The worst errors of {name}"
     return f"What {name} sees in {'a picture' if pictures == 1 else f'{pictures} pictures'}" if pictures else f"Inside {name}"
+
+
+def _notes(made: Explained) -> dict[str, list[str]]:
+    """Return every note once, with the methods that have it."""
+    found: dict[str, list[str]] = {}
+    for name, each in made.explanations.items():
+        for note in each.notes:
+            found.setdefault(note, []).append(name)
+    return found
 
 
 def _as_json(made: Explained, files: Mapping[str, list[Path]]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from striate.core.errors import ArgumentError, unknown_name
 
 KEPT = 50
 """Principal components that t-SNE works on: what lies beyond is noise to neighbours, and costs time."""
-INTERPOLATED = 3000
-"""From so many samples on openTSNE's interpolation is faster than its tree."""
+INTERPOLATED, EXACT, THREADED = 8000, 6000, 3000
+"""From so many samples on openTSNE's interpolation is faster than its tree; up to so many its exact neighbours are faster than approximate ones;
+from so many on threads are worth their waiting for each other."""
 
 Array = np.ndarray[Any, Any]
 
@@ -75,7 +76,7 @@ def _tsne(values: Array, begin: Array, perplexity: float, seed: int) -> Flat:
             perplexity=perplexity,
             initialization=begin,
             negative_gradient_method="fft" if len(values) >= INTERPOLATED else "bh",
-            neighbors="exact" if len(values) <= 2 * INTERPOLATED else "auto",
+            neighbors="exact" if len(values) <= EXACT else "auto",
             n_jobs=threads,
             random_state=seed,
         )
