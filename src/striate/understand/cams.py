@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,22 +71,26 @@ class _LastMaps:
         self.network, self.name, self.maps = p.network, "", list[Tensor]()
         logits = []
         self._last: Tensor | None = None
+        self._version = 0
         for part in p.chunks():
             watch = Watch(p.network, gradients=False)
             watch.live = self._passing
             with torch.no_grad(), watch.watching():
                 logits.append(p.model(p.pixels[part]))
-            self.maps.append(self._taken())
+            self.maps.append(self._taken(p, part))
         know(p, torch.cat(logits))
 
-    def _taken(self) -> Tensor:
+    def _taken(self, p: Prepared, part: slice) -> Tensor:
         if self._last is None:
             raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1), so there is none to look at; give layer=")
+        if self._last._version != self._version:  # noqa: SLF001 - the way to know that a later operation has written into it
+            return _wide(activations(p.network, p.preprocess(p.pixels[part]), at=self.name)[self.name])
         return _wide(self._last)
 
     def _passing(self, address: str, turn: int, output: Any) -> Any:
         if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1 and self._is_one(address):
             self.name, self._last = f"{address}[{turn}]" if turn else address, output
+            self._version = output._version  # noqa: SLF001
         return output
 
     def _is_one(self, address: str) -> bool:
@@ -116,30 +121,40 @@ def _cut(p: Prepared, layer: str, *, gradients: bool) -> Iterator[tuple[Tensor, 
     """Run the network with its graph beginning at the layer; yield the maps and the gradients there of each chunk."""
     parts = list(p.chunks())
     for part in parts:
-        leaves: list[Tensor] = []
-
-        def cut(output: Any, leaves: list[Tensor] = leaves) -> Any:
-            if not isinstance(output, Tensor):
-                return output
-            leaves.append(output.detach().clone().requires_grad_())
-            return leaves[-1].clone()  # what follows may write in place
-
-        with edited(p.network, {layer: cut}), torch.set_grad_enabled(gradients):
+        seen: list[tuple[Tensor, Tensor]] = []
+        with edited(p.network, {layer: partial(_begin, seen)}), torch.set_grad_enabled(gradients):
             logits = p.model(p.pixels[part])
-        if len(leaves) != 1:  # no such function, called again and again, or no tensor: this says which
+        if len(seen) != 1:  # no such function, called again and again, or no tensor: this says which
             activations(p.network, p.preprocess(p.pixels[part]), at=layer)
-        if leaves[0].ndim != 4:
-            raise ArgumentError(
-                f"layer: {layer} gives shape {tuple(leaves[0].shape)}, expected maps N C H W; choose a layer before they are flattened"
-            )
-        back = torch.zeros_like(leaves[0])
+            raise ArgumentError(f"layer: {layer} was called {len(seen)} times; give one call, {layer}[0]")
+        maps, change = seen[0]
+        if maps.ndim != 4:
+            raise ArgumentError(f"layer: {layer} gives shape {tuple(maps.shape)}, expected maps N C H W; choose a layer before they are flattened")
+        back = torch.zeros_like(maps)
         if gradients:
             if len(parts) == 1:
                 know(p, logits)
             score = logits.gather(1, p.target[part][:, None]).sum()
-            found = torch.autograd.grad(score, leaves[0], allow_unused=True)[0] if score.requires_grad else None
+            found = torch.autograd.grad(score, change, allow_unused=True)[0] if score.requires_grad else None
+            if found is None:
+                p.notes.append(f"the score does not depend on {layer}: its map is zero")
             back = back if found is None else found
-        yield _wide(leaves[0].detach()), _wide(back)
+        yield _wide(maps), _wide(back)
+
+
+def _begin(seen: list[tuple[Tensor, Tensor]], output: Any) -> Any:
+    """Keep a layer's output and let the graph begin there: a change of zero is added, whose gradient is the output's.
+
+    Into the output itself where that can be: a network may go on with the tensor an operation in place has written, not with what it returned.
+    """
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return output
+    change = torch.zeros_like(output, memory_format=torch.contiguous_format, requires_grad=torch.is_grad_enabled())
+    seen.append((output.detach().clone(), change))
+    try:
+        return output.add_(change)
+    except RuntimeError:  # an expanded tensor, or one of several views
+        return output + change
 
 
 def _wide(values: Tensor) -> Tensor:

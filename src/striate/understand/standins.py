@@ -19,7 +19,8 @@ def stand_in(picture: Tensor, value: Value) -> Tensor:
     The mean of a blank picture is exactly that picture. Raises `ArgumentError` for a level outside [0, 1].
     """
     if value == "mean":
-        return picture.double().mean((1, 2), keepdim=True).to(picture.dtype).expand_as(picture)
+        mean = picture.double().mean((1, 2), keepdim=True).to(picture.dtype)
+        return mean.clamp(picture.amin((1, 2), keepdim=True), picture.amax((1, 2), keepdim=True)).expand_as(picture)
     if value == "blur":
         return _blurred(picture)
     if not 0 <= value <= 1:

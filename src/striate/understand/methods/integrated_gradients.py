@@ -20,6 +20,9 @@ from striate.understand.throughput import Throughput
 if TYPE_CHECKING:
     from striate.draw import Figure
 
+HALVED = 16
+"""Pieces that are halved at a time, at most."""
+
 
 @method("integrated_gradients", help="What each pixel adds to the class score on the way from a blank picture", needs="images", kind="map")
 def integrated_gradients(
@@ -99,7 +102,7 @@ def _path(fast: Throughput, picture: Tensor, blank: Tensor, goal: Tensor, option
         room = options["most"] - len(points)
         if abs(sum(missing)) <= options["tolerance"] * abs(difference) or room <= 0:
             break
-        worst = sorted(range(len(missing)), key=lambda number: -abs(missing[number]))[: min(room, fast.batch, max(1, len(missing) // 2))]
+        worst = sorted(range(len(missing)), key=lambda number: -abs(missing[number]))[: min(room, HALVED, max(1, len(missing) // 2))]
         walk([(points[number][0] + points[number + 1][0]) / 2 for number in worst])
     total = torch.zeros_like(picture, dtype=torch.float64)
     for number, (_, _, _, gradient) in enumerate(points):
