@@ -66,9 +66,7 @@ def principal(codes: Array, count: int) -> tuple[Array, Array]:
 
 
 def _tsne(values: Array, begin: Array, perplexity: float, seed: int) -> Flat:
-    threads = (
-        torch.get_num_threads() if len(values) >= INTERPOLATED else 1
-    )  # on a busy machine its threads wait for each other, longer than they work
+    threads = torch.get_num_threads() if len(values) >= THREADED else 1  # on a busy machine they spin longer than they work
     if importlib.util.find_spec("openTSNE") is not None:
         import openTSNE
 
@@ -87,6 +85,5 @@ def _tsne(values: Array, begin: Array, perplexity: float, seed: int) -> Flat:
     from sklearn.manifold import TSNE
 
     points = TSNE(perplexity=perplexity, init=begin.astype(np.float32), random_state=seed, n_jobs=threads).fit_transform(values)
-    return Flat(
-        points.astype(np.float32), {}, (f"t-SNE by scikit-learn {sklearn.__version__}; with openTSNE (pip install striate[maps]) it is faster",)
-    )
+    told = f"t-SNE by scikit-learn {sklearn.__version__}; with openTSNE (pip install striate[maps]) it is faster"
+    return Flat(points.astype(np.float32), {}, (told,))
