@@ -11,6 +11,7 @@ from markupsafe import Markup
 from striate.core.storage import write_text
 from striate.draw import html
 from striate.reports import wording
+from striate.reports.baseline_part import baseline_section
 from striate.reports.data_parts import data_section
 from striate.reports.reconstruction_page import TASKS, reconstruction_page
 from striate.reports.record_parts import again_section, files_section, machine_section, recipe_section
@@ -18,6 +19,7 @@ from striate.reports.reopened import reopen
 from striate.reports.result_parts import result_sections
 from striate.reports.stored import Predictions, StoredRun, number, stored
 from striate.reports.training_parts import filter_section, learning_section
+from striate.reports.transfer_part import fitted_head, transfer_section
 from striate.training import figures
 
 
@@ -42,9 +44,13 @@ def page_of(run: StoredRun, live: Any = None) -> str:
     if given is None and run.state == "finished":
         text = "There are no predictions in the folder, so confusion, calibration and errors cannot be shown."
         sections = [html.Section("No predictions", [html.warning(text)], short="Result")]
-    learning = learning_section(run)
-    sections = [sections[0], learning, *sections[1:]] if sections else [learning]
-    sections += [filter_section(run), data_section(run, data), recipe_section(run), again_section(run), machine_section(run), files_section(run)]
+    transfer = transfer_section(run)
+    second = [*([transfer] if transfer is not None else []), *([] if fitted_head(run) else [learning_section(run)])]
+    n, errors = _errors(run, given)
+    beside = baseline_section(run.folder, errors=errors, n=n)
+    sections = [*sections[:1], *second, *([beside] if beside is not None else []), *sections[1:]]
+    recipe = [] if fitted_head(run) else [recipe_section(run)]
+    sections += [filter_section(run), data_section(run, data), *recipe, again_section(run), machine_section(run), files_section(run)]
     versions = run.part("versions")
     foot = f"{run.name} · striate {versions.get('striate', '')} · {run.folder}"
     return html.page(headline(run, given), sections, lead=_lead(run, given), facts=_facts(run, given), foot=foot)
@@ -113,7 +119,8 @@ def _how(run: StoredRun) -> str:
     what = f"{amount}{things}" if things == run.data_name else f"{amount}{things} of {run.data_name}"
     lasted = f"for {run.epochs:g} epoch{'' if run.epochs == 1 else 's'} " if run.epochs else ""
     use = ", ".join([*(str(run.facts[key]) for key in ("device", "precision") if run.facts.get(key)), f"seed {run.facts.get('seed', 'unknown')}"])
-    return f"Trained {lasted}on {what} ({use}){_when(run.facts.get('created'))}."
+    how = "A linear head fitted to the codes of" if fitted_head(run) else f"Trained {lasted}on"
+    return f"{how} {what} ({use}){_when(run.facts.get('created'))}."
 
 
 def _when(created: Any) -> str:

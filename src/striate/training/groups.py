@@ -85,6 +85,8 @@ class Freezing:
                 self._set(group.parameters, learns=False)
             for group in self.groups[len(self.groups) - learning :]:
                 self._set(group.parameters, learns=True)
+        if learning != self.learning:
+            self.model.train()  # the batch norms of layers that have just joined learn from now on
         self.learning = learning
         keep_statistics(self.model)
 
@@ -95,9 +97,10 @@ class Freezing:
             return len(self.groups)
         if share < self.recipe.head_first:
             return 1
-        if self.recipe.thaw <= 0:
+        if self.recipe.thaw <= 0 or others == 1:
             return 1 + others
-        return 1 + min(others, 1 + int((share - self.recipe.head_first) / self.recipe.thaw * (others - 1))) if others > 1 else 2
+        joined = (share - self.recipe.head_first) / self.recipe.thaw * (others - 1)
+        return 1 + min(others, 1 + int(joined + 1e-9))
 
     def release(self) -> None:
         """Give every parameter back as it was found."""

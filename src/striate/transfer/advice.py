@@ -148,7 +148,7 @@ def judge(found: Codes, data: Any, *, shift: float | None = None, class_weights:
     chosen = best(compared)
     top = alone[found.at[-1]]
     counts = np.bincount(np.asarray(found.targets), minlength=len(found.classes))
-    side = min(_source_side(data), 10**6)
+    side = opening.short_side(data)
     neighbour = nearest_neighbour_error(sample(found, seed))
     numbers: dict[str, Any] = {
         "pictures": int(counts.sum()),
@@ -162,12 +162,13 @@ def judge(found: Codes, data: Any, *, shift: float | None = None, class_weights:
         "best error": chosen.fitted.error,
         "shift of the source's batch-norm statistics": shift,
     }
-    different = found.at[-1] not in chosen.choice.at
-    answer, reasons = _answer(numbers, chosen, top, different)
+    apart = best([alone[layer] for layer in reversed(found.at)])
+    answer, reasons = _answer(numbers, chosen, top, apart)
     return Advice(answer, STRATEGIES[answer], chosen.choice, tuple(reasons), rows, numbers, tuple(compared))
 
 
-def _answer(numbers: Mapping[str, Any], chosen: Compared, top: Compared, different: bool) -> tuple[Answer, list[str]]:
+def _answer(numbers: Mapping[str, Any], chosen: Compared, top: Compared, apart: Compared) -> tuple[Answer, list[str]]:
+    different = apart.choice.at != top.choice.at
     count, median = numbers["pictures"], numbers["median class"]
     much = count >= MUCH and median >= MUCH_A_CLASS
     error = chosen.fitted.error
@@ -178,12 +179,13 @@ def _answer(numbers: Mapping[str, Any], chosen: Compared, top: Compared, differe
     ]
     if different:
         reasons.append(
-            f"{chosen.choice} separates the classes better than the top ({error:.1%} against {top.fitted.error:.1%} error, cross-validated): "
-            "the data differ from what the network was trained on"
+            f"{apart.choice} separates the classes better than the top ({apart.fitted.error:.1%} against {top.fitted.error:.1%} error, "
+            "cross-validated): the data differ from what the network was trained on"
         )
     else:
         reasons.append(
-            f"the top codes separate the classes best ({error:.1%} error, cross-validated): the data resemble what the network was trained on"
+            f"the top codes separate the classes best ({top.fitted.error:.1%} error, cross-validated): "
+            "the data resemble what the network was trained on"
         )
     if numbers["shift of the source's batch-norm statistics"] is not None:
         reasons.append(
@@ -212,9 +214,3 @@ def nearest_neighbour_error(found: Codes) -> float:
 
 def _width(found: Codes, layer: str) -> int:
     return int(found.of(layer).shape[2])
-
-
-def _source_side(data: Any) -> int:
-    store = data.training_table.store
-    shapes = getattr(store, "shapes", None)
-    return int(min(store.shape[1:])) if shapes is None else int(np.median(np.asarray(shapes)[:, :2].min(axis=1)))

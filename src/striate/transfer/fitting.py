@@ -7,7 +7,7 @@ is that of N x N instead of N x D. Codes are centred and brought to a mean squar
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ from striate.transfer.temperature import find_temperature, softmax
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Kind = Literal["softmax", "hinge"]
-STRENGTHS = tuple(float(value) for value in 10.0 ** np.arange(-1.0, 3.6, 0.5))
-"""Values of C, the inverse of the penalty's weight, that are compared."""
+STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Values of C, the inverse of the penalty's weight, that are compared; then those half way (by the logarithm) to the best one's neighbours."""
 FOLDS = 5
 LARGE = 4000
 """With more pictures one held-out fifth is enough to choose by."""
@@ -101,21 +101,19 @@ def fit(
     scale = float(np.sqrt((centred**2).sum(axis=1).mean())) or 1.0
     small, back = _spanned(centred / scale)
     parts = _parts(wanted, folds, seed)
-    best: tuple[float, float, Floats, float] | None = None
-    tried: dict[float, float] = {}
+    tried: dict[float, tuple[float, Floats, float]] = {}
     held = np.concatenate([rows for _, rows in parts])
-    for strength in sorted(strengths):
-        logits = np.concatenate([_outputs(small[seen], wanted[seen], small[rows], strength, kind, class_weights) for seen, rows in parts])
-        temperature = find_temperature(logits, wanted[held])
-        loss = figures.log_loss(wanted[held], softmax(logits / temperature))
-        tried[strength] = loss
-        if best is None or loss < best[0]:
-            best = (loss, strength, logits, temperature)
-        elif loss > 1.15 * best[0] and strength > 3 * best[1]:
-            break  # stronger ones only fit closer
-    assert best is not None  # noqa: S101 - there is at least one strength
-    loss, strength, logits, temperature = best
-    weight, bias = _solved(small, wanted, strength, kind, class_weights)
+
+    def loss_at(strength: float) -> float:
+        if strength not in tried:
+            logits = np.concatenate([_outputs(small[seen], wanted[seen], small[rows], strength, kind, class_weights) for seen, rows in parts])
+            temperature = find_temperature(logits, wanted[held])
+            tried[strength] = (figures.log_loss(wanted[held], softmax(logits / temperature)), logits, temperature)
+        return tried[strength][0]
+
+    strength = _least(loss_at, sorted(strengths))
+    loss, logits, temperature = tried[strength]
+    weight, bias = _solved(small, wanted, strength, kind, class_weights, tolerance=1e-5)
     weight = (weight @ back) / scale
     bias = bias - weight @ mean
     return Fitted(
@@ -127,8 +125,20 @@ def fit(
         held,
         float((logits.argmax(axis=1) != wanted[held]).mean()),
         loss,
-        tried,
+        {strength: found[0] for strength, found in sorted(tried.items())},
     )
+
+
+def _least(loss_at: Callable[[float], float], strengths: Sequence[float]) -> float:
+    """Return the strength of the least loss among the given ones, tried upwards until it has risen twice, and half way to its neighbours."""
+    losses: list[float] = []
+    for strength in strengths:
+        losses.append(loss_at(strength))
+        if len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
+            break  # weaker penalties only fit closer
+    place = int(np.argmin(losses))
+    near = [float(np.sqrt(strengths[place] * other)) for other in (*strengths[max(0, place - 1) : place], *strengths[place + 1 : place + 2])]
+    return min([strengths[place], *near], key=loss_at)
 
 
 def _spanned(values: Floats) -> tuple[Floats, Floats]:
@@ -156,8 +166,9 @@ def _outputs(seen: Floats, targets: Ints, held: Floats, strength: float, kind: K
     return np.asarray(held @ weight.T + bias)
 
 
-def _solved(values: Floats, targets: Ints, strength: float, kind: Kind, class_weights: bool) -> tuple[Floats, Floats]:
+def _solved(values: Floats, targets: Ints, strength: float, kind: Kind, class_weights: bool, tolerance: float = 1e-3) -> tuple[Floats, Floats]:
     """Return weight K R and bias K of the fitted classifier; two classes get a row each, so that softmax reads them."""
+    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
@@ -165,10 +176,10 @@ def _solved(values: Floats, targets: Ints, strength: float, kind: Kind, class_we
     weights = "balanced" if class_weights else None
     made: Any
     if kind == "softmax":
-        made = LogisticRegression(C=strength, class_weight=weights, max_iter=300, tol=1e-3)
+        made = LogisticRegression(C=strength, class_weight=weights, max_iter=2000, tol=tolerance)
     else:
-        made = LinearSVC(C=strength, class_weight=weights, max_iter=2000, tol=1e-3, dual=len(values) < values.shape[1], random_state=0)
-    with warnings.catch_warnings():
+        made = LinearSVC(C=strength, class_weight=weights, max_iter=20_000, tol=tolerance, dual=len(values) < values.shape[1], random_state=0)
+    with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
         warnings.simplefilter("ignore", ConvergenceWarning)  # at weak penalties the last digits do not matter: the held-out loss decides
         made.fit(values, targets)
     weight, bias = np.asarray(made.coef_, np.float64), np.asarray(made.intercept_, np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from striate.core.errors import ArgumentError, DataError, StorageError
@@ -17,9 +19,12 @@ from striate.core.runtime import derived_seed, random_state_kept
 from striate.transfer.fitting import checked
 
 SIZE = 224
-LARGER = 288
-"""Pictures with pixels to spare are read a third larger than the network was trained on, which a head on pooled codes gains by
-(Touvron, Vedaldi, Douze, Jegou 2019: objects look larger in training crops than in test crops)."""
+"""The side of ImageNet's pictures, taken where weights say nothing."""
+LARGER = 9 / 7
+"""Photographs with pixels to spare are read so much larger than in pretraining (288 for 224), which heads on pooled codes gain by: objects
+look larger in training crops than in test crops (Touvron, Vedaldi, Douze, Jegou 2019)."""
+PHOTOGRAPHS = 128
+"""Networks trained on smaller pictures than this see theirs at that size."""
 OFFERED = (
     "weights=PATH for a .safetensors or .pth file with the architecture's names, weights='published' for torchvision's file "
     "(striate models NAME says which fit), or strategy='scratch'"
@@ -55,6 +60,7 @@ def open_pretrained(
     """
     import copy
 
+    from striate.pixels import Preprocess
     from striate.zoo import imagenet_preprocess, loaded_into
 
     notes: list[str] = []
@@ -74,7 +80,10 @@ def open_pretrained(
         raise StorageError(f"weights: {model} has no pretrained weights here, and none were named. Give {OFFERED}")
     from striate.zoo import build
 
-    side = size or _side(data)
+    told = _told(weights)
+    known = Preprocess.from_json(told["preprocess"]) if told.get("preprocess") and not told["preprocess"].get("whitening") else None
+    base = max(known.size) if known is not None else SIZE
+    side = size or _side(data, base)
     with random_state_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fresh head for these classes is what is wanted
         torch.manual_seed(derived_seed(seed, 0))
@@ -83,13 +92,13 @@ def open_pretrained(
         except StorageError as error:
             raise StorageError(f"{error}\nWhat there is: {OFFERED}") from None
     loaded = loaded_into(inner)
-    known = loaded.preprocess if loaded else None
+    known = loaded.preprocess if loaded and loaded.preprocess is not None else known
     if known is None:
         known = imagenet_preprocess(SIZE)
         notes.append(f"the weights say nothing of their preprocessing: ImageNet's is taken ({SIZE} pixels, standard mean and deviation)")
     preprocess = _resized(known, side)
-    if side > SIZE:
-        notes.append(f"pictures are read at {side} pixels, larger than in pretraining: they have them")
+    if size is None and side > base:
+        notes.append(f"pictures are read at {side} pixels, larger than in pretraining ({base}): they have them (size={base} takes its own)")
     source = str(loaded.path) if loaded else str(weights)
     return Opened(inner, model, data.with_preprocess(preprocess), dict(options or {}), source, loaded.licence if loaded else "", tuple(notes))
 
@@ -120,13 +129,30 @@ def missing_from(data: Any) -> list[str]:
     return found
 
 
-def _side(data: Any) -> int:
-    """Return `LARGER` where half the pictures have that many pixels on their short side, else `SIZE`."""
+def _side(data: Any, base: int) -> int:
+    """Return the pretraining's side, or `LARGER` times it where half the pictures have that many pixels on their short side."""
+    larger = round(base * LARGER / 32) * 32
+    return larger if base >= PHOTOGRAPHS and short_side(data) >= larger else base
+
+
+def short_side(data: Any) -> float:
+    """Return the training pictures' median short side in pixels, as they lie on disk."""
     store = data.training_table.store
     shapes: Sequence[Any] | None = getattr(store, "shapes", None)
-    if shapes is None:
-        return LARGER if min(store.shape[1:]) >= LARGER else SIZE
-    return LARGER if float(np.median(np.asarray(shapes)[:, :2].min(axis=1))) >= LARGER else SIZE
+    return float(min(store.shape[1:])) if shapes is None else float(np.median(np.asarray(shapes)[:, :2].min(axis=1)))
+
+
+def _told(weights: str | Path) -> dict[str, Any]:
+    """Return what a file of ours says beside its tensors, without reading them; empty for any other."""
+    path = Path(weights).expanduser()
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            found: dict[str, Any] = json.loads((file.metadata() or {}).get("striate", "{}")).get("facts", {})
+    except (SafetensorError, OSError, ValueError):  # whoever loads it says what is wrong with it
+        return {}
+    return found
 
 
 def _resized(preprocess: Any, side: int) -> Any:
