@@ -98,6 +98,17 @@ def test_a_pooled_head_needs_no_backward_pass(monkeypatch: pytest.MonkeyPatch) -
         u.grad_cam(net("max"), pictures(), target=2)
 
 
+def test_where_a_head_begins_is_remembered_and_proved_anew() -> None:
+    model = net("mean")
+    first, again = (u.grad_cam(model, pictures(), target=2).arrays["map"] for _ in range(2))
+    assert cams._FOUND[model] == "/relu#2"
+    assert np.array_equal(first, again)
+    model.head = "max"
+    assert np.array_equal(u.grad_cam(model, pictures(), target=2).arrays["map"], u.grad_cam(net("max"), pictures(), target=2).arrays["map"])
+    many = u.grad_cam(net("mean"), pictures(5), target=2, batch=2)
+    assert np.allclose(many.arrays["map"][:2], first, atol=1e-12)
+
+
 def test_a_head_is_believed_only_when_the_scores_come_out() -> None:
     class Lookalike(Pooled):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

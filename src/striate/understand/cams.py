@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +47,9 @@ def look(p: Prepared, layer: str | None, *, gradients: bool = True) -> Look:
     Without `gradients` they are zeros. Raises `UnknownNameError` for a layer that is not there, `ArgumentError` for one without maps.
     """
     if layer is None:
-        seen = _LastMaps(p)
-        name, maps = seen.name, torch.cat(seen.maps)
+        name, maps, weights = _last(p)
         if not gradients:
             return Look(name, maps, torch.zeros_like(maps))
-        weights = _head(p.network, maps, p.logits)
         if weights is not None:
             share = weights[p.target] / (maps.shape[-2] * maps.shape[-1])
             return Look(name, maps, share[:, :, None, None].expand_as(maps))
@@ -62,6 +62,25 @@ def look(p: Prepared, layer: str | None, *, gradients: bool = True) -> Look:
 def combined(weights: Tensor, maps: Tensor) -> Tensor:
     """Return ReLU(Σ_k weight_k · map_k), N h w, for weights N C and maps N C h w."""
     return torch.einsum("nc,nchw->nhw", weights, maps).relu()
+
+
+_FOUND: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+"""Where pooled heads begin, by network: looking there is cheaper than watching everything, and the scores prove it anew each time."""
+
+
+def _last(p: Prepared) -> tuple[str, Tensor, Tensor | None]:
+    """Return the last layer with maps, its maps, and the weights K C of a head that pools them (None for another head)."""
+    if (name := _FOUND.get(p.network)) is not None:
+        with suppress(ArgumentError):
+            maps = torch.cat([found for found, _ in _cut(p, name, gradients=False)])
+            if (weights := _head(p.network, maps, p.logits)) is not None:
+                return name, maps, weights
+    seen = _LastMaps(p)
+    maps = torch.cat(seen.maps)
+    weights = _head(p.network, maps, p.logits)
+    if weights is not None:
+        _FOUND[p.network] = seen.name
+    return seen.name, maps, weights
 
 
 class _LastMaps:
@@ -131,9 +150,9 @@ def _cut(p: Prepared, layer: str, *, gradients: bool) -> Iterator[tuple[Tensor, 
         if maps.ndim != 4:
             raise ArgumentError(f"layer: {layer} gives shape {tuple(maps.shape)}, expected maps N C H W; choose a layer before they are flattened")
         back = torch.zeros_like(maps)
+        if len(parts) == 1:
+            know(p, logits)
         if gradients:
-            if len(parts) == 1:
-                know(p, logits)
             score = logits.gather(1, p.target[part][:, None]).sum()
             found = torch.autograd.grad(score, change, allow_unused=True)[0] if score.requires_grad else None
             if found is None:

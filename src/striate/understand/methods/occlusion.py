@@ -82,7 +82,7 @@ def figure(explanation: Explanation) -> Figure:
     for number in range(min(len(explanation), ROWS)):
         picture = picture_of(arrays["pixels"][number])
         shape = (picture.shape[-2], picture.shape[-1])
-        before = f"{words[number]}, p = {draw.percent(float(arrays['probability_before'][number]))}"
+        before = f"{words[number]}, p = {draw.percent(float(arrays['probability_before'][number]), 1)}"
         coloured, legend = _winners(explanation, number)
         cells = [draw.Panel(picture, caption=before)]
         cells.append(draw.Panel(values=arrays["probability"][number], signed=False, shape=shape, caption="p while covered"))
@@ -156,8 +156,8 @@ def _winners(explanation: Explanation, number: int) -> tuple[np.ndarray[Any, Any
         if place < NAMED:
             shade = draw.palette.SERIES[place][0]
             coloured[winner == each] = [int(shade[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-            legend.append((shade, f"{class_name(explanation, each)} {draw.percent(share)}"))
+            legend.append((shade, f"{class_name(explanation, each)} {draw.percent(share, 1)}"))
     if len(order) > NAMED:
-        legend.append(("#bfbfbf", f"{len(order) - NAMED} others {draw.percent(float(np.isin(winner, order[NAMED:]).mean()))}"))
+        legend.append(("#bfbfbf", f"{len(order) - NAMED} others {draw.percent(float(np.isin(winner, order[NAMED:]).mean()), 1)}"))
     times = max(1, -(-128 // max(winner.shape)))
     return coloured.repeat(times, 0).repeat(times, 1), legend
