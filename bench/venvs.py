@@ -1,6 +1,6 @@
 """The peers' own virtual environments, under bench/.venvs (ignored by git).
 
-    python bench/venvs.py fastai lightning keras     # or fewer of them
+    python bench/venvs.py fastai lightning keras captum     # or fewer of them; without names all
 
 Each environment has its own packages and borrows torch (and what else is missing in it) from the environment this runs in, through a .pth file that
 comes last on its path: everybody computes with the same build of torch, and no peer can replace it.
@@ -17,7 +17,15 @@ from pathlib import Path
 
 from harness import HERE, ROOT, say
 
-PACKAGES = {"fastai": ("fastai", "torchvision"), "lightning": ("lightning",), "keras": ("keras",)}
+PACKAGES = {
+    "fastai": ("fastai", "torchvision"),
+    "lightning": ("lightning",),
+    "keras": ("keras",),
+    "captum": ("captum",),
+    "grad-cam": ("grad-cam",),
+    "foolbox": ("foolbox",),
+    "lucent": ("torch-lucent",),
+}
 VENVS = HERE / ".venvs"
 
 

@@ -50,7 +50,7 @@ def full(
     blocks: int = 8,
     value: Value = "blur",
     orders: int = 4,
-    squares_at_most: int = 64,
+    squares_at_most: int = 32,
     batch: int | None = None,
 ) -> Explanation:
     """Return the explanation with full receipts, its verdict the first of its notes.
@@ -75,7 +75,7 @@ def full(
         if len(p) != len(explanation) or (seen is not None and not np.array_equal(seen, p.pixels.float().cpu().numpy())):
             raise ArgumentError(f"images: not the {len(explanation)} pictures this explanation by {explanation.method} was made for")
         given = explanation.arrays["map"].astype(np.float64)
-        receipts, arrays = _followed(p, given, seed, blocks, value, orders, batch)
+        receipts, arrays = followed(p, given, blocks=blocks, value=value, orders=orders, seed=seed, batch=batch)
         notes: list[str] = []
         again = _again(explanation, preprocess=p.preprocess, seed=seed, batch=batch)
         for found, told in (_shuffling(p, given, again, seed), _pointing(p, again, seed, squares_at_most)):
@@ -120,14 +120,15 @@ def verdict(receipts: Mapping[str, float], pictures: int, *, flat: int = 0) -> s
     return said + (f" {flat} of the maps are blank." if flat else "")
 
 
-def _followed(
-    p: Prepared, maps: Array, seed: int, across: int, value: Value, orders: int, batch: int | None
+def followed(
+    p: Prepared, maps: Array, *, blocks: int = 8, value: Value = "blur", orders: int = 4, seed: int = 0, batch: int | None = None
 ) -> tuple[dict[str, float], dict[str, Array]]:
+    """Return the receipts of `full` that tell whether the score follows maps N h w of any origin, and the arrays by picture."""
     size = (p.pixels.shape[-2], p.pixels.shape[-1])
-    numbers = block_numbers(*size, across)
+    numbers = block_numbers(*size, blocks)
     fast = Throughput(p, batch=batch)
     large = _sized(maps, size)
-    key = " ".join((str((across, value, orders, seed)), *p.fingerprints, p.logits.cpu().numpy().tobytes().hex()))
+    key = " ".join((str((blocks, value, orders, seed)), *p.fingerprints, p.logits.cpu().numpy().tobytes().hex()))
     known = _known.get(key)
     gaps, inserted, centre, random = [], [], [], []
     blob = block_means(centre_prior(*size), numbers)
