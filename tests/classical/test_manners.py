@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 import striate.classical as classical
-from striate.classical import HOG, MLP, Adaline, KNearest, LinearClassifier, Madaline, Perceptron, Pixels
+from striate.classical import HOG, MLP, Adaline, KNearest, LinearClassifier, Madaline, Perceptron
 from striate.classical.registry import baselines, estimators, features
 from striate.core.errors import ArgumentError
 
@@ -119,7 +119,6 @@ def test_cross_validation_and_grid_search():
     assert cross_val_score(pipeline, x, y, cv=4).mean() > 0.9
     search = GridSearchCV(pipeline, {"hog__cell": [4, 8], "linearclassifier__loss": ["softmax", "squared-hinge"]}, cv=2).fit(x, y)
     assert search.best_score_ > 0.9
-    assert make_pipeline(Pixels(image_shape=(3, 16, 16)), MLP((8,), epochs=10, batch=10, lr=0.01)).fit(x, y).score(x, y) == 1
 
 
 def test_mlp_parts_what_no_line_parts_and_repeats_itself():

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate.classical.checking import Rows, Shape, floats, numbered, pictures_of, rows_of, shape_of
 
-CHUNK = 1 << 23
+CHUNK = 1 << 21
 """Pixels (all channels) that are worked on at once."""
 
 

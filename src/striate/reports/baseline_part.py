@@ -29,7 +29,7 @@ def baseline_section(folder: Path, *, errors: int | None = None, n: int | None =
         pieces: list[html.Piece] = list(as_html(table))
     except (StriateError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         return html.Section("The baselines cannot be shown", [html.warning(f"{NAME}: {error}")], short="Baselines")
-    return html.Section(_title(table, errors, n), pieces, intro=_intro(table, n), short="Baselines")
+    return html.Section(_title(table, errors, n), pieces, intro=_intro(table, errors, n), short="Baselines")
 
 
 def _title(table: Table, errors: int | None, n: int | None) -> str:
@@ -45,7 +45,12 @@ def _title(table: Table, errors: int | None, n: int | None) -> str:
     return f"{abs(gain):.1f} points {'better' if gain > 0 else 'worse'} than the best baseline, {reads}"
 
 
-def _intro(table: Table, n: int | None) -> str:
+def _intro(table: Table, errors: int | None, n: int | None) -> str:
     if n and table.test != n:
         return f"Simple methods on the same data, judged on {table.test:,} pictures ({table.split}); the net was judged on {n:,}."
-    return "Simple methods on the same data, judged on the same pictures as the net."
+    words = "Simple methods on the same data, judged on the same pictures as the net."
+    best = table.best
+    if best is None or best.error is None or errors is None or not n:
+        return words
+    spread = ((best.error * (1 - best.error) + errors / n * (1 - errors / n)) / n) ** 0.5
+    return words if abs(best.error - errors / n) > 1.96 * spread else f"{words} Between the best of them and the net, {n:,} pictures do not decide."

@@ -66,6 +66,7 @@ class MLP(Classifier):
         self.mean_ = X.mean(axis=0, dtype=np.float64).astype(np.float32)
         spread = float(X.var(axis=0, dtype=np.float64).mean()) ** 0.5
         self.spread_ = spread if spread > 1e-12 else 1.0
+        self.deviation_ = X.std(axis=0, dtype=np.float64).astype(np.float32)
         pixels = self._standard(X)
         table = Table(Fixed(pixels, array_fingerprint([pixels])), codes)
         given = Preprocess(size=(1, X.shape[1]), channels=1, mean=(0.0,), std=(1.0,), resize="none")
@@ -97,12 +98,17 @@ class MLP(Classifier):
         return np.asarray(torch.cat(parts).double().numpy())
 
     def figure(self, units: int = 25, *, title: str = "") -> Figure:
-        """Draw the first layer's templates of the `units` units with the largest weights. Raises `ArgumentError` where X held no pictures."""
+        """Draw what the `units` hidden units that count most look for: weights times each pixel's deviation, so that still pixels are blank.
+
+        Raises `ArgumentError` before `fit` and where X held no pictures.
+        """
         from striate.classical.checking import shape_of
 
         if not hasattr(self, "network_"):
             raise ArgumentError("figure: this MLP has not been fitted; call fit(X, y) first")
-        weights = next(self.network_.parameters()).detach().numpy()  # the first layer's
-        strongest = np.argsort(-np.square(weights).sum(axis=1), kind="stable")[:units]
+        layers = [weight.detach().numpy() for weight in self.network_.parameters() if weight.ndim == 2]
+        weights = layers[0] * (self.deviation_ / np.float32(self.spread_))
+        force = np.square(weights).sum(axis=1) * np.square(layers[1]).sum(axis=0)
+        strongest = np.argsort(-force, kind="stable")[:units]
         templates = weights[strongest].reshape(len(strongest), *shape_of(weights.shape[1], self.image_shape))
         return template_figure(templates, [f"unit {unit}" for unit in strongest], title=title or "What the strongest hidden units look for")

@@ -85,4 +85,6 @@ class FilterBank(Feature):
         pictures = pictures_of(rows_of(self, X, reset=False)[0][:1], self.shape_)
         answers = self.responses(pictures)[0]
         title = title or f"What {len(self.filters)} filters see in one picture"
-        return draw.maps([grey(pictures)[0], *answers], ["picture, grey", *self.filters], title=title, columns=5)
+        cells = [draw.Panel(picture=grey(pictures)[0], caption="picture, grey")]
+        cells += [draw.Panel(values=answer, caption=name) for answer, name in zip(answers, self.filters, strict=True)]
+        return draw.panels([cells[first : first + 5] for first in range(0, len(cells), 5)], title=title)

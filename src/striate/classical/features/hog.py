@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 @feature("hog", help="Histogram of oriented gradients", row="C hog")
 class HOG(Feature):
-    """Gradient strength by orientation in cells, normalised over blocks: the numbers of `skimage.feature.hog`, hundreds of times sooner.
+    """Gradient strength by orientation in cells, normalised over blocks: the numbers of `skimage.feature.hog`, for many pictures at once.
 
     `orientations` bins over 180 degrees; `cell` pixels a side (what is left at the right and bottom edge is not used); `block` cells a side, every
     block of overlapping ones; `block_norm` is L2-Hys (scale to length 1, clip at 0.2, scale again). Of colour pictures each pixel gives the gradient

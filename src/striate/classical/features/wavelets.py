@@ -107,7 +107,8 @@ class Wavelets(Feature):
             found = np.block([[found[: across.shape[0], : across.shape[1]], down], [across, diagonal]])
         found = np.sign(found) * np.sqrt(np.abs(found))
         title = title or f"{self.levels_} levels of {self.wavelet}: details across, down and diagonal (signed roots)"
-        return draw.maps([grey(pictures)[0], found], ["picture, grey", "coefficients"], title=title, columns=2, size=224)
+        cells = [draw.Panel(picture=grey(pictures)[0], caption="picture, grey"), draw.Panel(values=found, caption="coefficients", signed=True)]
+        return draw.panels([cells], title=title, size=240)
 
 
 def _flat(bands: list[Any]) -> list[npt.NDArray[Any]]:
