@@ -84,7 +84,9 @@ def full(
                 if name == "shuffled_correlation":
                     arrays["receipt_shuffled"] = values
             notes += told
-    told_by = verdict(receipts, len(explanation), flat=int((np.ptp(given.reshape(len(given), -1), axis=1) == 0).sum()))
+    told_by = verdict(
+        receipts, len(explanation), unsure=_unsure(arrays, receipts), flat=int((np.ptp(given.reshape(len(given), -1), axis=1) == 0).sum())
+    )
     return dataclasses.replace(
         explanation,
         arrays={**explanation.arrays, **arrays},
@@ -93,20 +95,23 @@ def full(
     )
 
 
-def verdict(receipts: Mapping[str, float], pictures: int, *, flat: int = 0) -> str:
-    """Return what the receipts of `full` say, in a sentence or two; `flat` of the maps say nothing at all."""
+def verdict(receipts: Mapping[str, float], pictures: int, *, flat: int = 0, unsure: float = 0.0) -> str:
+    """Return what the receipts of `full` say, in a sentence or two.
+
+    `flat` of the maps say nothing at all; `unsure`: by how much the gap must differ from the centre prior's to be called better or worse.
+    """
     on = "On this picture" if pictures == 1 else f"On these {pictures} pictures"
     if flat == pictures:
         return f"{on} the map is blank: nothing is said, and nothing was checked."
-    gap, centre, spread = (receipts[name] for name in ("gap", "gap_centre", "gap_random_spread"))
-    beyond_chance = gap > 2 * spread / pictures**0.5
-    figures = f"gap {short(gap, 2)}; centre {short(centre, 2)}, chance 0 ± {short(spread / pictures**0.5, 1)}"
-    if not beyond_chance:
+    gap, centre, chance = receipts["gap"], receipts["gap_centre"], receipts["gap_random_spread"] / pictures**0.5
+    figures = f"gap {short(gap, 2)}; centre {short(centre, 2)}, chance 0 ± {short(chance, 1)}"
+    if gap <= 2 * chance:
         said = f"{on} the score does not follow the map more than chance would have it ({figures})."
-    elif gap <= centre:
-        said = f"{on} the score follows the map, but a blob in the middle of the picture does as well ({figures})."
-    else:
+    elif gap > centre + unsure:
         said = f"{on} the score follows the map, and better than it follows a blob in the middle ({figures})."
+    else:
+        how = "does better" if gap < centre - unsure else "does about as well"
+        said = f"{on} the score follows the map, but a blob in the middle of the picture {how} ({figures})."
     changed = receipts.get("shuffled_correlation_nonzero", receipts.get("shuffled_correlation"))
     if changed is not None and changed >= UNCHANGED:
         said = (
@@ -210,6 +215,12 @@ def _pointing(p: Prepared, again: Again, seed: int, most: int) -> tuple[dict[str
         return {}, [f"pointing was not measured: {error}"]
     energy, hit = pointed(maps, found.quarter)
     return {"pointing_energy": energy, "pointing_hit": hit}, []
+
+
+def _unsure(arrays: Mapping[str, Array], receipts: Mapping[str, float]) -> float:
+    """Two standard errors of the difference from the centre prior; of one picture, what one random order scatters."""
+    apart = arrays["receipt_gap"] - arrays["receipt_gap_centre"]
+    return 2 * float(apart.std(ddof=1)) / len(apart) ** 0.5 if len(apart) > 1 else receipts["gap_random_spread"]
 
 
 def _sized(maps: Array, size: tuple[int, int]) -> Array:
