@@ -102,9 +102,10 @@ def autoencoder(
             raise unknown_name(name, str(given), known)
     if output not in ("sigmoid", "linear"):
         raise unknown_name("output", str(output), ("sigmoid", "linear"))
-    encoder = _dense(size, widths, code, activation, code_activation)
     if form == "convolutional":
         encoder = _convolutional(size, widths, code, kernel, activation, code_activation)
+    else:
+        encoder = _dense(size, widths, code, activation, code_activation)
     stages = mirrored(encoder, size, tied=tied, last=nn.Sigmoid() if output == "sigmoid" else None)
     made = Autoencoder(stages, noise=noise, amount=amount)
     for box in made.modules():

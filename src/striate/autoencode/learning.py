@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate.autoencode.building import NAME, Autoencoder
 from striate.core.contracts import Progress, Recipe
@@ -22,6 +22,8 @@ RECIPE = Recipe(name="autoencode", epochs=20, batch=128, optimiser="adamw", lr=2
 """What `train` does unless told: twenty epochs; weight decay 0, because a code's scale is nobody's concern."""
 WEIGHTS = 17
 """Keeps the random numbers of the first weights apart from others of the same seed."""
+MEANS = 5000
+"""Training pictures, at most, whose mean the output starts from."""
 
 
 def train(
@@ -104,13 +106,30 @@ def pixels_of(data: Any) -> Dataset:
 
 
 def made(data: Any, options: Mapping[str, Any], seed: int) -> Autoencoder:
-    """Return a fresh autoencoder for the data's pictures; the seed decides its weights."""
+    """Return a fresh autoencoder for the data's pictures: the seed decides its weights, its output starts at the training pictures' mean."""
     from striate.zoo import build
 
     with random_state_kept():
         torch.manual_seed(derived_seed(seed, WEIGHTS))
         network: Any = build(NAME, classes=1, input=data.shape, options=dict(options))
+    batch = next(iter(data.split("train").batches(min(MEANS, len(data.tables["train"])), epoch=0, seed=0)))
+    start_at_mean(network, batch.x)
     return network  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def start_at_mean(model: Autoencoder, x: Tensor) -> None:
+    """Set the bias of the last layer so that an autoencoder that knows nothing yet gives the mean of pictures N C H W, and not grey.
+
+    Without it a dark set's first steps go into darkening everything, which can leave a sigmoid or the ReLUs before it without a gradient. Means are
+    kept between 0.05 and 0.95 for a sigmoid output, one a pixel for a linear layer and one a channel for a convolution.
+    """
+    last = next(box for box in reversed(list(model.decoder)) if getattr(box, "bias", None) is not None)
+    bias: Any = last.bias
+    mean = x.float().mean(0).flatten() if bias.numel() == x[0].numel() else x.float().mean((0, 2, 3))
+    if isinstance(list(model.decoder)[-1], nn.Sigmoid):
+        mean = mean.clamp(0.05, 0.95).logit()
+    bias.copy_(mean.to(bias))
 
 
 def free_folder(data: str, word: str = "autoencoder") -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Layer:
     """Mean squared error of this layer's own input on the part judged, at the end of its turn."""
     psnr: float
     """Pictures up to this layer and back down, in decibels; before fine-tuning."""
-    pictures: np.ndarray
+    pictures: np.ndarray = field(repr=False)
     """Some of them, uint8 N C H W."""
 
     def to_json(self) -> dict[str, Any]:
