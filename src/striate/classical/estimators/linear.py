@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -124,9 +125,11 @@ class LinearClassifier(Templates, Classifier):
             rows, _ = train_test_split(np.arange(count), train_size=CHOOSE, stratify=codes, random_state=self.random_state)
             X, codes = X[rows], codes[rows]
             fewest = int(np.bincount(codes).min())
-        folds = list(StratifiedKFold(max(2, min(5, fewest)), shuffle=True, random_state=self.random_state).split(X, codes))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class")  # a draw of a very uneven set may hold one of a class
+            folds = list(StratifiedKFold(max(2, min(5, fewest)), shuffle=True, random_state=self.random_state).split(X, codes))
         folds = folds[:1] if len(X) >= ONE_FOLD else folds
-        scale = float(np.einsum("nd,nd->n", X, X).mean(dtype=np.float64) - np.square(mean.astype(np.float64)).sum()) or 1.0
+        scale = float(np.square(X - mean).sum(axis=1, dtype=np.float64).mean()) or 1.0
         parts = [(X[kept], codes[kept], X[held], codes[held], np.zeros((len(self.classes_), X.shape[1] + 1))) for kept, held in folds]
         losses = self._losses()[:1]
         self.chosen_: dict[float, float] = {}
