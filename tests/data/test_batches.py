@@ -133,12 +133,12 @@ def test_extra_columns_and_shares_follow_their_samples():
         assert torch.equal(batch.y, torch.nn.functional.one_hot(batch.index % 4, 4).float())
 
 
-def test_boxes_refuse_to_be_left_behind():
+def test_boxes_refuse_to_be_blended():
     data = colour()
-    table = d.Table(data.tables["train"].store, data.tables["train"].targets, extra={"boxes": np.zeros((53, 4), np.float32)})
+    table = d.Table(data.tables["train"].store, data.tables["train"].targets, extra={"boxes": np.ones((53, 4), np.float32)})
     data = d.Dataset(name="x", classes=data.classes, tables={"train": table})
-    with pytest.raises(ArgumentError, match="not their boxes"):
-        data.prepared(augment=("jitter", "mirror")).split("train", training=True)
+    with pytest.raises(ArgumentError, match=r"mixup.* no one box"):
+        data.prepared(augment=("jitter", "mixup")).split("train", training=True)
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"start": -1}, {"rank": 2, "world": 2}, {"epoch": -1}, {"size": 2, "world": 3}], ids=str)

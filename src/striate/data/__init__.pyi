@@ -10,4 +10,5 @@ from .sources.fashion_mnist import fashion_mnist as fashion_mnist
 from .sources.folder import folder as folder
 from .sources.jsonl import jsonl as jsonl
 from .sources.mnist import mnist as mnist
+from .sources.pasted import pasted as pasted
 from .sources.text import text as text

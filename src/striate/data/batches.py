@@ -16,6 +16,7 @@ from striate.core.errors import ArgumentError
 from striate.core.runtime import generator
 from striate.data import ragged
 from striate.data.augment.base import Augmentation, Draw, unit
+from striate.data.placed import PLACED, followed, in_cut, in_input, shapes_of
 from striate.data.ragged import Cut
 from striate.data.stores import Fixed, Ragged, Tokens, as_tensor
 
@@ -105,7 +106,7 @@ class TableSplit:
         table = self.table
         x = x.to(self.device, non_blocking=True)
         y = None if table.targets is None else self._column("y", table.targets, draw)
-        extra = {name: self._column(f"extra {name}", values, draw) for name, values in table.extra.items()}
+        extra = self._extra(draw)
         if isinstance(table.store, Tokens):
             extra["lengths"] = self._column("lengths", table.store.lengths, draw)
             return Batch(x, self._shares(y), draw.index, extra)
@@ -117,6 +118,8 @@ class TableSplit:
         for position, augment in plan:
             if augment.stage == "input" and not augment.mixes:
                 x = augment(x, draw.part(position))
+        cut = 0 if plan and self.one_by_one and isinstance(self.augment[0], Cut) else None
+        extra = followed(extra, plan, draw, (x.shape[2], x.shape[3]), skip=cut)
         y = self._shares(y)
         for position, augment in plan:
             if augment.mixes:
@@ -124,6 +127,22 @@ class TableSplit:
                     raise ArgumentError("augment: mixing needs labels, and this split has none")
                 x, y = augment.mix(x, y, draw.part(position))
         return Batch(x, y, draw.index, extra)
+
+    def _extra(self, draw: Draw) -> dict[str, Tensor]:
+        """Return the further columns' rows; boxes and points in pixels of the input, as the picture is fitted or cut there."""
+        table = self.table
+        found = {name: self._column(f"extra {name}", values, draw) for name, values in table.extra.items() if name not in PLACED}
+        if len(found) == len(table.extra):
+            return found
+        preprocess = cast("Preprocess", self.preprocess)
+        cut = self.augment[0] if self.training and self.augment else None
+        if self.one_by_one and isinstance(cut, Cut):
+            parts = cut.boxes(shapes_of(table)[draw.index.numpy()], draw.part(0))
+            placed = in_cut(table, parts, draw, preprocess.size)
+            return found | {name: values.to(self.device, non_blocking=True) for name, values in placed.items()}
+        if "placed" not in self._kept:
+            self._kept["placed"] = in_input(self.name, table, preprocess)
+        return found | {name: values[draw.index].to(self.device, non_blocking=True) for name, values in self._kept["placed"].items()}
 
     def _column(self, name: str, values: npt.NDArray[Any], draw: Draw) -> Tensor:
         if name not in self._kept:

@@ -50,9 +50,10 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of pixels and labels."""
+        """Digest of pixels and labels, and of boxes and points where there are any."""
         labels = b"" if self.targets is None else self.targets.astype("<i8").tobytes()
-        return digest(self.store.fingerprint, labels)
+        placed = [self.extra[name].astype("<f4").tobytes() for name in ("boxes", "points") if name in self.extra]
+        return digest(self.store.fingerprint, labels, *placed)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,6 +87,10 @@ class Dataset:
                 low, high = int(table.targets.min()), int(table.targets.max())
                 if low < 0 or high >= len(self.classes):
                     raise DataError(f"{self.name}: labels of {split} run from {low} to {high}, but there are {len(self.classes)} classes")
+            if "boxes" in table.extra or "points" in table.extra:
+                from striate.data.placed import checked
+
+                checked(f"{self.name}: {split}", table)
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{name} {len(table)}" for name, table in self.tables.items())
@@ -163,9 +168,9 @@ class Dataset:
         if isinstance(store, Tokens):
             raise ArgumentError(f"augment: {', '.join(self.augment)} is for pictures; {self.name} is text")
         built = build(self.augment)
-        moving = [spec for spec, augment in zip(self.augment, built, strict=True) if augment.places]
-        if moving and "boxes" in self.training_table.extra:
-            raise ArgumentError(f"augment: {moving[0]} would move the pictures but not their boxes; leave it out for this data")
+        mixing = [spec for spec, augment in zip(self.augment, built, strict=True) if augment.mixes]
+        if mixing and any(name in self.training_table.extra for name in ("boxes", "points")):
+            raise ArgumentError(f"augment: {mixing[0]} blends pictures, and a blend has no one box; leave it out for data with boxes or points")
         if any(isinstance(augment, Cut) for augment in built[1:]):
             raise ArgumentError(f"augment: {', '.join(self.augment)}: a crop that resizes sees the whole picture, so it must come first")
         return tuple(augment.fitted(store) for augment in built)

@@ -43,7 +43,7 @@ def pictures_of(data: Any | str, split: str, indices: Sequence[int]) -> list[npt
 def _load(spec: str, run: StoredRun) -> Any:
     from striate.data import load
 
-    data: Any = load(spec, **run.part("options", run.part("data")))
+    data: Any = load(spec, options=dict(run.part("options", run.part("data"))))
     share = number(run.part("recipe").get("validation"))
     return data.held_out(share, int(run.facts.get("seed") or 0)) if share else data  # the same part as training held out, by the same seed
 

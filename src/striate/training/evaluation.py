@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ class Evaluation:
     """What a network makes of a split.
 
     `figures` are means over the samples (`n`, `loss`, `error`, `top5_error` as shares of 1), `shares` N K float32 (softmax), `targets` N int64 or
-    None, `index` N int64 positions in the split.
+    None, `index` N int64 positions in the split; `beside` what the task keeps beside them (localisation: boxes and points, in pixels of the input).
     """
 
     split: str
@@ -32,6 +33,7 @@ class Evaluation:
     shares: np.ndarray
     targets: np.ndarray | None
     index: np.ndarray
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """One line: split, count and figures in percent."""
@@ -46,6 +48,7 @@ class Evaluation:
             return
 
         arrays = {"shares": self.shares, "index": self.index} | ({} if self.targets is None else {"targets": self.targets})
+        arrays |= dict(self.beside)
         with atomic(path) as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
 
@@ -79,8 +82,13 @@ def _main(output: Any) -> Tensor:
 def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views: Views = "one", batch: int = 500) -> Evaluation:
     """Evaluate `model` (left in the mode it was in) over every sample of `split`, in order.
 
-    A task may say `supervised = False` (its figures need no labels) and `kept = False` (its outputs are too large to keep: `shares` is then N 0).
+    A task may say `supervised = False` (its figures need no labels) and `kept = False` (its outputs are too large to keep: `shares` is then N 0);
+    its `beside(output, batch)`, where it has one, gives further arrays to keep, and then there is one view only.
     """
+    aside = getattr(task, "beside", None)
+    if aside is not None and views != "one":
+        raise ArgumentError(f"views: got {views!r}; task {task.name!r} looks at one view, for a mirrored picture's box lies elsewhere")
+    extras: list[dict[str, Tensor]] = []
     supervised, keeps = getattr(task, "supervised", True), getattr(task, "kept", True)
     was_training = model.training
     model.eval()
@@ -94,6 +102,8 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
                     for name, value in task.metrics(output, part).items():
                         sums[name] = sums.get(name, 0.0) + float(value.double().sum())
                 shares = task.decode(output).cpu() if keeps else torch.empty(len(part.index), 0)
+                if aside is not None and part.y is not None:
+                    extras.append({name: value.float().cpu() for name, value in aside(output, part).items()})
                 kept.append((shares, None if part.y is None else part.y.cpu(), part.index))
     finally:
         model.train(was_training)
@@ -102,7 +112,8 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
     index = torch.cat([k[2] for k in kept]).numpy()
     targets = None if kept[0][1] is None else torch.cat([k[1] for k in kept if k[1] is not None]).numpy()
     figures = {"n": float(len(index))} | {name: value / len(index) for name, value in sums.items()}
-    return Evaluation(split.name, figures, torch.cat([k[0] for k in kept]).numpy(), targets, index)
+    beside = {name: torch.cat([found[name] for found in extras]).numpy() for name in (extras[0] if extras else ())}
+    return Evaluation(split.name, figures, torch.cat([k[0] for k in kept]).numpy(), targets, index, beside)
 
 
 def evaluate(

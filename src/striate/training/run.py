@@ -116,7 +116,7 @@ class Run:
         """What it was trained for."""
         from striate.training.registry import tasks
 
-        made: Task = tasks.get(self.facts["task"])()
+        made: Task = tasks.get(self.facts["task"])(**self.facts.get("task_options", {}))
         return made
 
     @cached_property

@@ -96,9 +96,9 @@ def train(
     chosen = chosen.edited(**changes)
     _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
-    network = _network(model, opened, seed, options)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
+    network = _network(model, opened, seed, options, beside=getattr(job, "extra_outputs", 0))
     target = new_folder(folder, opened.name, name)
     python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision)
     with ExitStack() as stack:
@@ -113,6 +113,7 @@ def train(
             "model": spec_facts(network, name) | {"given": isinstance(model, nn.Module)},
             "classes": list(opened.classes),
             "task": task_name,
+            "task_options": dict(getattr(job, "options", {})),
             "recipe": chosen.to_json(),
             "preprocess": opened.preprocess.to_json(),
             "preprocess_given": getattr(opened, "given", None) is not None,
@@ -169,17 +170,17 @@ def resume(
         opened = _arranged(opened, recipe, facts["seed"])
         if opened.fingerprint != facts["data"]["fingerprint"]:
             raise DataError(f"{spec}: the data has changed since {run.folder} began, so the run cannot be continued; start a new one")
+        job = tasks.make(run.facts["task"], opened, recipe)
         if model is not None:
             network = model
         elif facts["model"].get("foreign") or (facts["model"].get("given") and not (run.folder / LAST).exists()):
             raise ArgumentError(f"{run.folder}: the network {facts['model']['name']} was given to train; pass it: resume(folder, model=...)")
         else:
-            network = _network(facts["model"]["name"], opened, facts["seed"], facts["model"]["options"])
+            network = _network(facts["model"]["name"], opened, facts["seed"], facts["model"]["options"], beside=getattr(job, "extra_outputs", 0))
         threads = facts["machine"]["threads"]
         if threads != torch.get_num_threads():
             (progress or Quiet()).note(f"using {threads} threads as the run began with (bits depend on it)")
             torch.set_num_threads(threads)
-        job = tasks.make(run.facts["task"], opened, recipe)
         use_device, use_precision = device or facts["device"], precision or facts["precision"]
         run.update({"state": "running", "reason": None})
         return _go(run, network, opened, job, recipe, facts["seed"], use_device, use_precision, facts["save_seconds"], progress or Quiet())
@@ -271,7 +272,8 @@ def _arranged(data: Any, recipe: Recipe, seed: int) -> Any:
     return data
 
 
-def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str, Any] | None = None) -> nn.Module:
+def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str, Any] | None = None, *, beside: int = 0) -> nn.Module:
+    """Return the network; one of the zoo has an output for each class and `beside` more, which some tasks ask for."""
     if isinstance(model, nn.Module):
         if options:
             raise ArgumentError(f"options: {', '.join(options)} go to the zoo's factories; this network is built already")
@@ -283,7 +285,7 @@ def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str
         options = {"words": len(data.preprocess), **(options or {})}
     with random_state_kept():
         torch.manual_seed(derived_seed(seed, MODEL_SEED))
-        network: nn.Module = build(model, classes=len(data.classes), input=data.shape, options=options)
+        network: nn.Module = build(model, classes=len(data.classes) + beside, input=data.shape, options=options)
     return network
 
 

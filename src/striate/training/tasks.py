@@ -63,9 +63,13 @@ def _targets(batch: Batch) -> Tensor:
 def make(name: str, data: Any, recipe: Recipe) -> Any:
     """Build the task `name` for `data` as `recipe` asks; raises `UnknownNameError`."""
     kind = tasks.get(name)
-    if name != "classify":
+    if name not in ("classify", "localise"):
         return kind()
     weights = None
     if recipe.class_weights:
         weights = torch.as_tensor(data.class_weights(), dtype=torch.float32)
+    if name == "localise":
+        from striate.training.localise import for_data
+
+        return for_data(data, recipe.smoothing, weights, recipe.views)
     return kind(smoothing=recipe.smoothing, weights=weights)

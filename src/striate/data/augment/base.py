@@ -93,6 +93,13 @@ class Augmentation:
         """Return the changed pictures, N C H W; the given tensor is not written to."""
         raise NotImplementedError
 
+    def motion(self, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Return where things go, N 2 3: an input point (x, y, 1) in pixels of a picture of `size` H W goes to motion @ point.
+
+        Asked only of augmentations with `places`, and with a fresh draw: it must draw what `__call__` draws, in the same order.
+        """
+        raise NotImplementedError
+
     def mix(self, x: Tensor, y: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Return mixed inputs and class shares (N K); only asked of augmentations that mix."""
         raise NotImplementedError
@@ -101,6 +108,12 @@ class Augmentation:
 def rows_last(x: Tensor) -> Tensor:
     """Return N C H W as contiguous N H W C; free when `x` is laid out channels last or has one channel."""
     return x.permute(0, 2, 3, 1).contiguous()
+
+
+def scaled_and_moved(across: Tensor, down: Tensor, right: Tensor, below: Tensor) -> Tensor:
+    """Return the motions N 2 3 that take (x, y) to (across x + right, down y + below); each argument N."""
+    zero = torch.zeros_like(across)
+    return torch.stack([torch.stack([across, zero, right], 1), torch.stack([zero, down, below], 1)], 1)
 
 
 def unit(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError
-from striate.data.augment.base import Augmentation, rows_last
+from striate.data.augment.base import Augmentation, rows_last, scaled_and_moved
 from striate.data.registry import augmentation
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Mirror(Augmentation):
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         """Return the pictures, some mirrored; same shape and type."""
-        flip = draw.sample_coins() ^ bool(draw.epoch % 2) if self.alternate else draw.coins(self.chance)
+        flip = self._coins(draw)
         if x.device.type != "cpu":
             return torch.where(flip[:, None, None, None], x.flip(3), x)
         pixels = rows_last(x)
@@ -35,6 +35,15 @@ class Mirror(Augmentation):
         kept = len(order) - int(flip.sum())
         sorted_rows = torch.cat([pixels.index_select(0, order[:kept]), pixels.index_select(0, order[kept:]).flip(2)])
         return sorted_rows.index_select(0, order.argsort()).permute(0, 3, 1, 2)
+
+    def motion(self, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Return the motions N 2 3: x becomes W - x where the picture is mirrored. Points keep their order: a left eye stays the first one."""
+        flip = self._coins(draw).float()
+        one = torch.ones_like(flip)
+        return scaled_and_moved(1 - 2 * flip, one, size[1] * flip, 0 * one)
+
+    def _coins(self, draw: Draw) -> Tensor:
+        return draw.sample_coins() ^ bool(draw.epoch % 2) if self.alternate else draw.coins(self.chance)
 
 
 @augmentation("mirror", help="exchange left and right")

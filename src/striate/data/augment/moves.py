@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.core.errors import ArgumentError
-from striate.data.augment.base import Augmentation, rows_last
+from striate.data.augment.base import Augmentation, rows_last, scaled_and_moved
 from striate.data.registry import augmentation
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ class Crop(Augmentation):
         down = draw.integers(0, 2 * self.vertical)
         right = draw.integers(0, 2 * self.horizontal)
         return windows(padded(x, self.vertical, self.horizontal, self.mode), down, right, (x.shape[2], x.shape[3]))
+
+    def motion(self, draw: Draw, size: tuple[int, int]) -> Tensor:  # noqa: ARG002 - whole pixels, whatever the size
+        """Return the motions N 2 3: what was at x is at x + padding - the window's start."""
+        down = draw.integers(0, 2 * self.vertical).float()
+        right = draw.integers(0, 2 * self.horizontal).float()
+        one = torch.ones_like(down)
+        return scaled_and_moved(one, one, self.horizontal - right, self.vertical - down)
 
 
 def padded(x: Tensor, vertical: int, horizontal: int, mode: Border) -> Tensor:

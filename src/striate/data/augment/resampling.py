@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.core.errors import ArgumentError
-from striate.data.augment.base import Augmentation, unit
+from striate.data.augment.base import Augmentation, scaled_and_moved, unit
 from striate.data.ragged import Cut
 from striate.data.registry import augmentation
 
@@ -61,6 +61,14 @@ class ResizedCrop(Cut):
         down = torch.stack([zero, (bottom - top) / height, (top + bottom) / height - 1], dim=1)
         return _sampled(x, torch.stack([across, down], dim=1), "border")
 
+    def motion(self, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Return the motions N 2 3 from the whole picture of `size` H W to its part enlarged to `size`."""
+        height, width = size
+        parts = torch.from_numpy(self.boxes(np.tile([height, width], (len(draw.index), 1)), draw)).float().to(draw.device)
+        left, top, right, bottom = parts.unbind(1)
+        across, down = width / (right - left), height / (bottom - top)
+        return scaled_and_moved(across, down, -left * across, -top * down)
+
 
 class Affine(Augmentation):
     """Rotation, scale, squeeze, shear and shift about the centre, drawn per picture and done in one bilinear step."""
@@ -97,6 +105,15 @@ class Affine(Augmentation):
         sides = torch.tensor([width, height], dtype=torch.float32, device=x.device)
         matrix = matrix * sides / sides[:, None]  # from pixels to grid_sample's -1 to 1
         return _sampled(x, torch.cat([matrix, 2 * shift[:, :, None]], dim=2), "zeros" if self.mode == "zero" else "border")
+
+    def motion(self, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Return the motions N 2 3: the inverse of where output points come from, about the centre of a picture of `size` H W."""
+        matrix, shift = self.matrices(draw)
+        sides = torch.tensor([size[1], size[0]], dtype=torch.float32, device=matrix.device)
+        forward = torch.linalg.inv(matrix)
+        # output point q (from the centre) shows the input's matrix @ q + shift * sides, so the input's p is seen at inv(matrix) @ (p - shift * sides)
+        offset = sides / 2 - (forward @ (sides / 2 + shift * sides)[:, :, None])[:, :, 0]
+        return torch.cat([forward, offset[:, :, None]], dim=2)
 
 
 Border = Literal["zero", "edge"]

@@ -51,7 +51,8 @@ def csv(
         broken: share of files that may be broken.
         progress: told (files done, files in all) while decoding for the first time.
 
-    Columns x, y, w, h (pixels of the upright picture) become `extra["boxes"]`, N 4. Raises `DataError` that names the columns or the lines.
+    Columns x, y, w, h (pixels of the upright picture) become `extra["boxes"]`, N 4; pairs of columns NAME_x, NAME_y become `extra["points"]`,
+    N P 2 (an empty cell: not seen). Raises `DataError` that names the columns or the lines.
     """
     wishes = Wishes(size=size, channels=channels, resize=resize, val=val, seed=seed, background=background, broken=broken, progress=progress)
     table = Path(path).expanduser()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from striate.core.errors import DataError, nearest
 from striate.data.sources.files import SPLITS, Part, Wishes, dataset, listing, shown
+from striate.pixels.boxes import trouble
 
 if TYPE_CHECKING:
     from striate.data.dataset import Dataset
@@ -26,6 +27,15 @@ class Row(NamedTuple):
     values: Mapping[str, Any]
 
 
+class Entry(NamedTuple):
+    """What a row says: file name, class, box (x, y, w, h; empty where there are none), points (x, y of each)."""
+
+    file: str
+    label: str
+    box: list[float]
+    points: list[list[float]]
+
+
 def from_rows(
     path: Path,
     rows: Sequence[Row],
@@ -41,20 +51,25 @@ def from_rows(
     if not rows:
         raise DataError(f"{path}: has no rows")
     names = _column(path, columns, file, FILE, "file", "the picture's file name")
-    labels = _column(path, columns, label, LABEL, "label", "the class", taken=(names,))
-    part_of = _column(path, columns, split, SPLIT, "split", "train, val or test") if split or _guess(columns, SPLIT) else None
     boxes = [_guess(columns, words) for words in BOX]
     whole = all(boxes)
+    labels = _column(path, columns, label, LABEL, "label", "the class", taken=(names, *(column for column in boxes if column and whole)))
+    part_of = _column(path, columns, split, SPLIT, "split", "train, val or test") if split or _guess(columns, SPLIT) else None
+    points = _points(columns)
     base = Path(root).expanduser() if root is not None else path.parent
     _check_files(path, rows, names, base)
-    found: dict[str, list[tuple[str, str, list[float]]]] = {}
+    found: dict[str, list[Entry]] = {}
     for line, values in rows:
         text = _text(values.get(labels))
         if not text:
             raise DataError(f"{path}, line {line}: the label (column {labels!r}) is empty")
         where = _split(path, line, values.get(part_of)) if part_of else "train"
         box = [_number(path, line, column, values.get(column)) for column in boxes if column] if whole else []
-        found.setdefault(where, []).append((str(values[names]), text, box))
+        wrong = trouble(box) if whole else None
+        if wrong:
+            raise DataError(f"{path}, line {line}: {wrong}")
+        places = [[_seen(path, line, column, values.get(column)) for column in pair] for pair in points]
+        found.setdefault(where, []).append(Entry(str(values[names]), text, box, places))
     if "train" not in found:
         raise DataError(f"{path}: no row belongs to train (column {part_of!r} has {listing(sorted(found))})")
     classes = _classes(path, found)
@@ -62,13 +77,16 @@ def from_rows(
     parts = {}
     for where in sorted(found, key=("train", "val", "test").index):
         entries = found[where]
-        extra = {"boxes": [box for _, _, box in entries]} if whole else {}
-        parts[where] = Part([name for name, _, _ in entries], [numbers[text] for _, text, _ in entries], extra)
+        extra: dict[str, list[Any]] = {"boxes": [entry.box for entry in entries]} if whole else {}
+        extra |= {"points": [entry.points for entry in entries]} if points else {}
+        parts[where] = Part([entry.file for entry in entries], [numbers[entry.label] for entry in entries], extra)
     notes = [f"files from column {names!r}, labels from {labels!r}" + (f", splits from {part_of!r}" if part_of else "")]
     if whole:
         notes.append(f"boxes from {', '.join(map(repr, boxes))}: pixels of the upright whole picture")
+    if points:
+        notes.append(f"points {', '.join(pair[0][:-2] for pair in points)}: pixels of the upright whole picture; an empty cell is a point not seen")
     spec = str(path) if (file, label, split, root) == (None, None, None, None) else None
-    return dataset(shown(path.stem), base, parts, classes, wishes, spec=spec, notes=notes, whole=whole)
+    return dataset(shown(path.stem), base, parts, classes, wishes, spec=spec, notes=notes, whole=whole or bool(points))
 
 
 def _guess(columns: Sequence[str], words: Sequence[str]) -> str | None:
@@ -125,12 +143,22 @@ def _number(path: Path, line: int, column: str, value: Any) -> float:
         raise DataError(f"{path}, line {line}: {column} is {value!r}, expected a number of pixels") from None
 
 
-def _classes(path: Path, found: Mapping[str, Sequence[tuple[str, str, list[float]]]]) -> tuple[str, ...]:
-    names = {text for _, text, _ in found["train"]}
+def _points(columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the pairs of columns NAME_x, NAME_y: points of the picture."""
+    by_lower = {column.strip().lower(): column for column in columns}
+    return [(column, by_lower[f"{low[:-2]}_y"]) for low, column in by_lower.items() if low.endswith("_x") and f"{low[:-2]}_y" in by_lower]
+
+
+def _seen(path: Path, line: int, column: str, value: Any) -> float:
+    return float("nan") if value is None or value == "" else _number(path, line, column, value)
+
+
+def _classes(path: Path, found: Mapping[str, Sequence[Entry]]) -> tuple[str, ...]:
+    names = {entry.label for entry in found["train"]}
     whole = all(name.lstrip("-").isascii() and name.lstrip("-").isdigit() for name in names)
     classes = tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else (lambda name: (0, name))))
     for where, entries in found.items():
-        unknown = sorted({text for _, text, _ in entries} - names)
+        unknown = sorted({entry.label for entry in entries} - names)
         if unknown:
             raise DataError(f"{path}: {where} has {listing(unknown)}, unknown to training, which has {listing(list(classes), 10)}")
     if len(classes) == 1:
