@@ -93,8 +93,9 @@ def on_codes(found, plain, data, seen, held):
     advice = judge(part, data)
     chosen = best(advice.compared)
     answers["auto"] = accuracy(chosen.fitted.logits(chosen.choice.features(rest)), y[held])  # where it says linear, as it does for so few
-    margin = best(compare(part, kind="hinge"))
-    answers["svm"] = accuracy(margin.fitted.logits(margin.choice.features(rest)), y[held])
+    for strategy, kind in (("linear", "softmax"), ("svm", "hinge")):  # they look at the plain pictures only
+        pair = best(compare(part.of_views("plain"), kind=kind))
+        answers[strategy] = accuracy(pair.fitted.logits(pair.choice.features(rest.of_views("plain"))), y[held])
     for name, choice in {
         "top layer, means": Choice((found.at[-1],)),
         "top layer, means, not scaled": Choice((found.at[-1],), unit=False),

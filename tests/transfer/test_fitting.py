@@ -85,7 +85,7 @@ def test_temperature_in_closed_form():
     assert change.ece_before == pytest.approx(1 / (1 + np.exp(-5.0)) - 0.8, abs=1e-6)
     assert change.ece_after == pytest.approx(0.8 - share, abs=1e-3)
     assert change.loss_after == pytest.approx(-0.8 * np.log(share) - 0.2 * np.log(1 - share), abs=1e-5)
-    assert "calibration error 19.3% -> 0.6%" in str(change)
+    assert "calibration error 19.3 % -> 0.6 %" in str(change)
 
 
 def test_a_few_samples_all_read_right_do_not_make_it_sure():

@@ -86,7 +86,7 @@ class Advice:
 
     def __str__(self) -> str:
         """The answer, the reasons and the depths, one a line."""
-        rows = [f"  {row['at']}: error {row['error']:.1%}, log-loss {row['loss']:.3f}" for row in self.depths]
+        rows = [f"  {row['at']}: error {percent(row['error'])}, log-loss {row['loss']:.3f}" for row in self.depths]
         return "\n".join([f"Advice: {self.words}", *(f"- {reason}" for reason in self.reasons), "Linear heads by depth, cross-validated:", *rows])
 
 
@@ -175,16 +175,16 @@ def _answer(numbers: Mapping[str, Any], chosen: Compared, top: Compared, apart: 
     reasons = [
         f"{count:,} training pictures of {numbers['classes']} classes, {median:,.0f} of the median class: "
         + ("enough to fine-tune" if much else f"little (fine-tuning pays from about {MUCH:,} and {MUCH_A_CLASS} a class)"),
-        f"the nearest neighbour in the top codes is of another class for {numbers['nearest-neighbour error']:.1%} of the pictures",
+        f"the nearest neighbour in the top codes is of another class for {percent(numbers['nearest-neighbour error'])} of the pictures",
     ]
     if different:
         reasons.append(
-            f"{apart.choice} separates the classes better than the top ({apart.fitted.error:.1%} against {top.fitted.error:.1%} error, "
+            f"{apart.choice} separates the classes better than the top ({percent(apart.fitted.error)} against {percent(top.fitted.error)} error, "
             "cross-validated): the data differ from what the network was trained on"
         )
     else:
         reasons.append(
-            f"the top codes separate the classes best ({top.fitted.error:.1%} error, cross-validated): "
+            f"the top codes separate the classes best ({percent(top.fitted.error)} error, cross-validated): "
             "the data resemble what the network was trained on"
         )
     if numbers["shift of the source's batch-norm statistics"] is not None:
@@ -198,8 +198,13 @@ def _answer(numbers: Mapping[str, Any], chosen: Compared, top: Compared, apart: 
     if much and error > GOOD:
         return ("finetune-many" if different else "finetune-few"), reasons
     if much:
-        reasons.append(f"a linear head leaves {error:.1%} error, so little that fine-tuning is not worth its time")
+        reasons.append(f"a linear head leaves {percent(error)} error, so little that fine-tuning is not worth its time")
     return ("linear-earlier" if different else "linear-top"), reasons
+
+
+def percent(share: float) -> str:
+    """Spell a share as `1.2 %`."""
+    return f"{100 * share:.1f} %"
 
 
 def nearest_neighbour_error(found: Codes) -> float:

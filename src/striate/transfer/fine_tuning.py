@@ -54,10 +54,10 @@ def fine_tune(
 
     `model`: a zoo name with `weights` (a path or `published`), or a network that has its weights. `data`: anything `striate.data.load` takes.
     `strategy`: `linear` or `svm` fit a head to cached codes; `finetune` trains the last layers or most of them on; `scratch` forgets the weights;
-    `auto` follows `advise`. `at`: the layers a linear head may read. `size`: the pictures' side. `class_weights` None weighs classes where one has
-    three
-    times the pictures of another. `settings_of_recipe` edits the recipe of `finetune` and `scratch`. Everything is chosen by cross-validation on the
-    training split (or a part held out of it); `val` and `test` are read once, at the end. The logits' temperature is fitted likewise.
+    `auto` follows `advise` and looks at mirror images too. `at`: the layers a linear head may read. `size`: the pictures' side. `class_weights` None
+    weighs classes where one has three times the pictures of another. `settings_of_recipe` edits the recipe of `finetune`
+    and `scratch`. Everything is chosen by cross-validation on the training split (or a part held out of it); `val` and `test` are read once, at the
+    end. The logits' temperature is fitted likewise.
 
     Raises `DataError` for data that no classifier can be fitted to, `StorageError` where weights are missing, `UnknownNameError` for a layer or word.
     """
@@ -78,7 +78,7 @@ def fine_tune(
     for sentence in opened.notes:
         tell.note(sentence)
     began = time.perf_counter()
-    mirror = mirrored(opened.data)
+    mirror = strategy == "auto" and mirrored(opened.data)
 
     def read(split: str) -> Codes:
         return codes(opened.model, opened.data, at, split=split, mirror=mirror, device=device, precision=precision, cache=cache, progress=progress)
@@ -95,6 +95,10 @@ def fine_tune(
     if wanted == "scratch":
         return from_scratch(words, given, advice, weigh=weigh, tell=tell)
     if wanted == "finetune":
+        if opened.larger:  # training at the larger size costs twice as much and has crops to see objects large
+            opened = opening.open_pretrained(model, given, weights=weights, options=options, size=opened.base, seed=seed)
+            mirror = False
+            found = read("train")
         return tune(words, opened, found, advice, weigh=weigh, tell=tell)
     return _linear(words, opened, found, best(advice.compared), advice.compared, advice, "softmax", weigh, read, began)
 

@@ -20,9 +20,9 @@ from striate.transfer.fitting import checked
 
 SIZE = 224
 """The side of ImageNet's pictures, taken where weights say nothing."""
-LARGER = 9 / 7
-"""Photographs with pixels to spare are read so much larger than in pretraining (288 for 224), which heads on pooled codes gain by: objects
-look larger in training crops than in test crops (Touvron, Vedaldi, Douze, Jegou 2019)."""
+LARGER, AROUND = 10 / 7, 1.1
+"""Photographs with pixels to spare are read so much larger than in pretraining (320 for 224), the centre of a picture whose short side is so much
+longer than that; heads on pooled codes gain by it: objects look larger in training crops than in test crops (Touvron, Vedaldi, Douze, Jegou 2019)."""
 PHOTOGRAPHS = 128
 """Networks trained on smaller pictures than this see theirs at that size."""
 OFFERED = (
@@ -33,7 +33,10 @@ OFFERED = (
 
 @dataclass(frozen=True)
 class Opened:
-    """A pretrained network and the data as it sees them; `licence` and `source` are the weights'."""
+    """A pretrained network and the data as it sees them; `licence` and `source` are the weights'.
+
+    `base` is the side of the pictures in pretraining; `larger` says that these are read larger.
+    """
 
     model: nn.Module
     name: str
@@ -42,6 +45,8 @@ class Opened:
     source: str
     licence: str
     notes: tuple[str, ...]
+    base: int = SIZE
+    larger: bool = False
 
 
 def open_pretrained(
@@ -96,11 +101,14 @@ def open_pretrained(
     if known is None:
         known = imagenet_preprocess(SIZE)
         notes.append(f"the weights say nothing of their preprocessing: ImageNet's is taken ({SIZE} pixels, standard mean and deviation)")
-    preprocess = _resized(known, side)
-    if size is None and side > base:
+    larger = size is None and side > base
+    preprocess = _resized(known, side, larger=larger)
+    if larger:
         notes.append(f"pictures are read at {side} pixels, larger than in pretraining ({base}): they have them (size={base} takes its own)")
     source = str(loaded.path) if loaded else str(weights)
-    return Opened(inner, model, data.with_preprocess(preprocess), dict(options or {}), source, loaded.licence if loaded else "", tuple(notes))
+    return Opened(
+        inner, model, data.with_preprocess(preprocess), dict(options or {}), source, loaded.licence if loaded else "", tuple(notes), base, larger
+    )
 
 
 def check(data: Any) -> None:
@@ -155,13 +163,14 @@ def _told(weights: str | Path) -> dict[str, Any]:
     return found
 
 
-def _resized(preprocess: Any, side: int) -> Any:
-    """Return the preprocessing for squares of `side` pixels, the same share of the picture cut out."""
+def _resized(preprocess: Any, side: int, *, larger: bool) -> Any:
+    """Return the preprocessing for squares of `side` pixels: the same share of the picture cut out, or, `larger`, a little more of it."""
     before = max(preprocess.size)
     if before == side and tuple(preprocess.size) == (side, side):
         return preprocess
     short = preprocess.short_side
-    return replace(preprocess, size=(side, side), short_side=None if short is None else max(side, round(short * side / before)))
+    scaled = None if short is None else round(AROUND * side) if larger else max(side, round(short * side / before))
+    return replace(preprocess, size=(side, side), short_side=scaled)
 
 
 def _name(model: nn.Module) -> str:

@@ -84,7 +84,7 @@ def write(
             if split != "train":
                 outcome.save(target / "predictions" / f"{split}.npz")
         seconds = round(time.perf_counter() - began, 3)
-        row: dict[str, Any] = {"epoch": 1, "step": 1, "seconds": seconds, "rate": round(len(data.training_table) / max(seconds, 1e-9), 1)}
+        row: dict[str, Any] = {"epoch": 1, "step": 1, "seconds": seconds}
         row |= {f"{split}/{key}": values[key] for split, values in found.items() for key in ("loss", "error") if split != "test" and key in values}
         run.add_row(row)
         splits = {split: values for split, values in found.items() if split != "train"}

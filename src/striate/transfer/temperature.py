@@ -35,7 +35,8 @@ class Calibrated:
 
     def __str__(self) -> str:
         """One line."""
-        return f"temperature {self.temperature:.2f}: calibration error {self.ece_before:.1%} -> {self.ece_after:.1%} over {self.n:,} samples"
+        change = f"{100 * self.ece_before:.1f} % -> {100 * self.ece_after:.1f} %"
+        return f"temperature {self.temperature:.2f}: calibration error {change} over {self.n:,} samples"
 
 
 def find_temperature(logits: npt.ArrayLike, targets: npt.ArrayLike) -> float:
