@@ -15,7 +15,8 @@ from striate.core.errors import ArgumentError
 from striate.probe import rules, tapped
 from striate.probe.backward_rules import PoolRule, ReluRule
 from striate.understand.explanation import Explanation
-from striate.understand.figures import ROWS, captions, picture_of
+from striate.understand.figures import ROWS, captions, picture_of, side_of
+from striate.understand.fine_maps import REACHED, smoothed
 from striate.understand.inputs import Prepared
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def by_rule(p: Prepared, method: str, *, relu: ReluRule, pool: PoolRule, layer: 
 
 
 def signal_figure(explanation: Explanation, *, by: str) -> Figure:
-    """Draw each picture, what came back at its pixels in its own colours (grey is zero), and its size with the raw scale."""
+    """Draw each picture, what came back at its pixels in its own colours up to the 99.5th percentile (grey is zero), and its size laid over."""
     signals, pixels, maps = (explanation.arrays[name] for name in ("signal", "pixels", "map"))
     words = captions(explanation)
     units = explanation.arrays.get("unit")
@@ -111,14 +112,17 @@ def signal_figure(explanation: Explanation, *, by: str) -> Figure:
     for number in range(min(len(signals), ROWS)):
         picture = picture_of(pixels[number])
         said = words[number] if units is None else f"{words[number]} {unit_name(units[number])}".strip()
-        coloured = draw.Panel(on_grey(signals[number]), caption=f"±{draw.short(float(np.abs(signals[number]).max()))}")
-        cell = draw.Panel(values=maps[number], low=0, shape=(picture.shape[-2], picture.shape[-1]))
-        rows.append([draw.Panel(picture, caption=said), coloured, cell])
+        reach = float(np.quantile(np.abs(signals[number]), REACHED)) or None
+        coloured = draw.Panel(
+            on_grey(signals[number], reach), caption=f"raw {draw.short(float(signals[number].min()))} to {draw.short(float(signals[number].max()))}"
+        )
+        over = draw.Panel(picture, smoothed(maps[number]), signed=False, low=0.0, bar=False, caption="size, smoothed")
+        rows.append([draw.Panel(picture, caption=said), coloured, over])
     what = f"the strongest unit at {explanation.layer}" if explanation.layer else "the class score"
     one = len(signals) == 1 and explanation.layer is None and explanation.target is not None
     title = f"What in the picture lifts {words[0].rpartition('→ ')[2]}, by {by}" if one else f"What in each picture lifts {what}, by {by}"
     more = f" (first {ROWS} of {len(signals)})" if len(signals) > ROWS else ""
-    return draw.panels(rows, title=title + more, heads=["picture", "signal, grey is zero", "its size, largest over colours"])
+    return draw.panels(rows, title=title + more, heads=["picture", "signal, grey is zero", "where it is"], size=side_of(pixels))
 
 
 def on_grey(signal: Array, most: float | None = None) -> Array:
