@@ -21,7 +21,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.data]
 
 NETS = Path(__file__).parent / "nets"
 TABLED = {"saliency": 0.16, "integrated_gradients": 0.24, "guided": 0.35, "grad_cam": 0.39, "occlusion": 0.39}
-OPTIONS: dict[str, dict[str, Any]] = {"occlusion": {"window": 8, "stride": 4}, "integrated_gradients": {"steps": 16, "most": 16}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "occlusion": {"window": 8, "stride": 4, "value": "blur"},
+    "integrated_gradients": {"steps": 16, "most": 16, "baseline": "blur"},
+}
 CENTRE = 0.32
 BEATS_THE_CENTRE = ("guided", "grad_cam", "occlusion")
 COUNT, FEW = 500, 48
