@@ -96,14 +96,16 @@ def figure(explanation: Explanation) -> Figure:
 def _covered(fast: Throughput, picture: Tensor, cover: Tensor, places: list[tuple[int, int]], side: int, goal: Tensor, score: str) -> Run:
     """Return the logits of the picture covered at each place, and last of the picture itself."""
 
+    def under(pixels: Tensor, place: tuple[int, int]) -> Tensor:
+        return pixels[:, place[0] : place[0] + side, place[1] : place[1] + side]
+
     def at(number: int) -> Tensor:
         made = picture.clone()
         if number < len(places):
-            top, left = places[number]
-            made[:, top : top + side, left : left + side] = cover[:, top : top + side, left : left + side]
+            under(made, places[number]).copy_(under(cover, places[number]))
         return made
 
-    changed = [number for number in range(len(places)) if not torch.equal(at(number), picture)]
+    changed = [number for number, place in enumerate(places) if not torch.equal(under(picture, place), under(cover, place))]
     numbers = [*changed, len(places)]
     run = fast.run(len(numbers), lambda chosen: torch.stack([at(numbers[n]) for n in chosen.tolist()]), lambda logits: _figure(logits, goal, score))
     logits = run.logits[-1].repeat(len(places) + 1, 1)
