@@ -18,4 +18,5 @@ from .nets import network as network
 from .numbers import count as count
 from .numbers import percent as percent
 from .numbers import short as short
+from .outlines import outlined as outlined
 from .stamps import pictured as pictured

@@ -12,6 +12,7 @@ from striate.core.storage import write_text
 from striate.draw import html
 from striate.reports import wording
 from striate.reports.baseline_part import baseline_section
+from striate.reports.boxes_part import boxes_section
 from striate.reports.data_parts import data_section
 from striate.reports.reconstruction_page import TASKS, reconstruction_page
 from striate.reports.record_parts import again_section, files_section, machine_section, recipe_section
@@ -44,11 +45,12 @@ def page_of(run: StoredRun, live: Any = None) -> str:
     if given is None and run.state == "finished":
         text = "There are no predictions in the folder, so confusion, calibration and errors cannot be shown."
         sections = [html.Section("No predictions", [html.warning(text)], short="Result")]
+    where = boxes_section(run, given, data) if given is not None else None
     transfer = transfer_section(run)
     second = [*([transfer] if transfer is not None else []), *([] if fitted_head(run) else [learning_section(run)])]
     n, errors = _errors(run, given)
     beside = baseline_section(run.folder, errors=errors, n=n)
-    sections = [*sections[:1], *second, *([beside] if beside is not None else []), *sections[1:]]
+    sections = [*([where] if where is not None else []), *sections[:1], *second, *([beside] if beside is not None else []), *sections[1:]]
     recipe = [] if fitted_head(run) else [recipe_section(run)]
     sections += [filter_section(run), data_section(run, data), *recipe, again_section(run), machine_section(run), files_section(run)]
     versions = run.part("versions")

@@ -14,3 +14,5 @@ from .heads import head as head
 from .temperature import Calibrated as Calibrated
 from .temperature import effect as effect
 from .temperature import find_temperature as find_temperature
+from .two_heads import Localiser as Localiser
+from .two_heads import localiser as localiser
