@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from striate.classical.bases import Feature
 from striate.classical.checking import Rows, grey, pictures_of, rows_of, whole
-from striate.classical.features.codebook import counted, learn_words, nearest_word
+from striate.classical.features.codebook import EACH, counted, learn_words, nearest_word
 from striate.classical.features.kernels import Kernel, filtered, gaussian, laplacian_of_gaussian
 from striate.classical.registry import feature
 from striate.core.errors import ArgumentError
@@ -54,7 +54,7 @@ class Textons(Feature):
         if not len(self.scales) or min(self.scales) <= 0:
             raise ArgumentError(f"scales: got {self.scales!r}, expected widths in pixels, above 0")
         some = self._some(X, PICTURES, self.random_state)
-        each = max(1, 2 * 400 * self.textons // len(some))
+        each = max(1, 2 * EACH * self.textons // len(some))
         step = self._chunk()
         samples = [self._every(self.answers(some[first : first + step]), each) for first in range(0, len(some), step)]
         self.textons_ = learn_words(np.concatenate(samples), self.textons, self.random_state, what="textons")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from striate.classical.bases import Feature
 from striate.classical.checking import Rows, grey, pictures_of, whole
-from striate.classical.features.codebook import counted, learn_words, likeness, nearest_word
+from striate.classical.features.codebook import EACH, counted, learn_words, likeness, nearest_word
 from striate.classical.features.sift import PARTS, dense_sift
 from striate.classical.registry import feature
 from striate.core.errors import ArgumentError, unknown_name
@@ -80,7 +80,7 @@ class VisualWords(Feature):
     def _thinned(self, samples: Array, pictures: int) -> Array:
         """Keep a fair share of each chunk's samples, so that no more than are wanted pile up."""
         rows = samples.reshape(-1, samples.shape[2])
-        wanted = max(1, round(2 * 400 * self.words * len(samples) / pictures))
+        wanted = max(1, round(2 * EACH * self.words * len(samples) / pictures))
         return rows[:: max(1, len(rows) // wanted)]
 
     def _features(self, pictures: Array) -> npt.NDArray[Any]:
