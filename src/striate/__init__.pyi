@@ -1,3 +1,5 @@
+from . import autoencode as autoencode
+from . import classical as classical
 from . import data as data
 from . import formulas as formulas
 from . import init as init
@@ -8,6 +10,7 @@ from . import reports as reports
 from . import surgery as surgery
 from . import tracing as tracing
 from . import training as training
+from . import transfer as transfer
 from . import understand as understand
 from . import use as use
 from . import zoo as zoo
@@ -24,6 +27,8 @@ from .training import evaluate as evaluate
 from .training import find_rate as find_rate
 from .training import resume as resume
 from .training import train as train
+from .transfer import fine_tune as fine_tune
+from .understand import explain as explain
 from .use import predict as predict
 
 __version__: str
