@@ -34,7 +34,7 @@ def boxes_section(run: StoredRun, given: Predictions, data: Any | str) -> html.S
         shares = overlaps(kept["boxes"], kept["true_boxes"])
         found = int((shares >= ENOUGH).sum())
         worst = 1 - shares
-        title = f"Its boxes share {wording.percent(float(shares.mean()), places=0)} of their area with the true ones"
+        title = f"Its boxes and the true ones have {wording.percent(float(shares.mean()), places=0)} of their area in common"
         facts["mean IoU"] = f"{shares.mean():.3f}"
         facts[f"boxes with IoU of {ENOUGH:g} or more"] = f"{wording.percent(found / n, n)} ({found:,} of {n:,})"
         if given.targets is not None:

@@ -73,7 +73,9 @@ def headline(run: StoredRun, given: Predictions | None) -> str:
     if n is None or errors is None or run.split is None:
         return f"{model} was trained on {run.data_name}"
     held = {"test": "held-out", "val": "validation"}.get(run.split, wording.part_name(run.split))
-    return f"{model} reads {wording.percent(1 - errors / n, n)} of {n:,} {held} {wording.things(run.data_name)} right"
+    reads = f"{model} reads {wording.percent(1 - errors / n, n)} of {n:,} {held} {wording.things(run.data_name)} right"
+    missed = number(run.figures(run.split).get("missed"))
+    return reads if missed is None else f"{reads} and finds {wording.percent(1 - missed, n)} of their boxes"
 
 
 def _errors(run: StoredRun, given: Predictions | None) -> tuple[int | None, int | None]:
@@ -144,6 +146,9 @@ def _facts(run: StoredRun, given: Predictions | None) -> dict[str, object]:
             top5 = figures.topk_error(given.targets, given.shares, 5)
         if top5 is not None and len(run.classes) > 5:
             known["top-5 error"] = wording.percent(top5, n)
+        overlap = number(run.figures(run.split or "").get("box_error"))
+        if overlap is not None:
+            known["mean IoU of boxes"] = f"{1 - overlap:.3f}"
     elif (last := run.series("val/error")[1]) or (last := run.series("train/error")[1]):
         which = "validation" if run.series("val/error")[1] else "training"
         known[f"{which} error, last epoch"] = wording.percent(last[-1], places=1)
