@@ -101,6 +101,7 @@ def test_a_zoo_network_gets_the_outputs_it_needs_and_its_run_reads_them(tmp_path
     run = st.train("lenet5", data, task="localise", recipe=recipe, folder=tmp_path / "run", device="cpu", precision="fp32")
     again = st.training.Run.load(run.folder)
     assert again.task.options == {"boxes": True, "points": 0}
+    assert 'task="localise"' in again.facts["python"].replace("'", '"')
     x = next(data.split("test").batches(4, epoch=0, seed=0)).x
     output = again.model(x)
     assert output.shape == (len(x), 14)

@@ -52,21 +52,24 @@ def spelled(
     seed: int,
     device: str,
     precision: str,
+    task: str = "classify",
 ) -> tuple[str, str | None]:
-    """Return the Python and the command that do the same; None for what cannot be written as a command."""
+    """Return the Python and the command that do the same; None for what cannot be written as a command (another task than classes, for one)."""
     fields = {key: value for key, value in changes.items() if key in ("epochs", "lr", "batch")}
     others = {key: value for key, value in changes.items() if key not in fields}
     shared = {"recipe": str(recipe) if isinstance(recipe, (str, Path)) else None, "folder": None if folder is None else str(folder)}
     shared = {key: value for key, value in shared.items() if value is not None} | fields | {"seed": seed}
     shared |= {key: value for key, value in (("device", device), ("precision", precision)) if value != "auto"}
     keywords: dict[str, Any] = dict(shared) | ({"settings": others} if others else {}) | ({"options": options} if options else {})
+    if task != "classify":
+        keywords["task"] = task
     if isinstance(recipe, Recipe):
         keywords["recipe"] = recipe
     opened: Any = data.spec if data.spec is not None else Source("data")
     if data.spec is not None and data.options:
         opened = Source(python_call("st.data.load", [data.spec], {"options": dict(data.options)}))
     python = python_call("st.train", [model if isinstance(model, str) else Source("model"), opened], keywords)
-    if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe):
+    if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe) or task != "classify":
         return python, None
     asked = {"data-option": _assignments(data.options), "set": _assignments(others), "model-option": _assignments(options)}
     return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, **asked})

@@ -100,7 +100,7 @@ def train(
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
     network = _network(model, opened, seed, options, beside=getattr(job, "extra_outputs", 0))
     target = new_folder(folder, opened.name, name)
-    python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision)
+    python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision, task_name)
     with ExitStack() as stack:
         stack.enter_context(lock(target / ".lock", wait=0))
         if (target / "run.json").exists():
