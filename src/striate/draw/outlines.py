@@ -26,11 +26,13 @@ def outlined(
     points: Sequence[Sequence[float]] = (),
     colours: Sequence[str] = (TRUE, GIVEN),
     side: int = 240,
+    line: int = 2,
 ) -> np.ndarray[Any, Any]:
     """Return the picture as H W 3 uint8 with `boxes` (x, y, w, h) and `points` (x, y) drawn in, in pixels of the picture.
 
     It is first enlarged, without smoothing, by the greatest whole number that keeps its longer side within `side` pixels. Box and point `i` have the
-    colour `i` (`#rrggbb`) of `colours`, which repeat; values that are not finite are left out. Raises `ArgumentError`.
+    colour `i` (`#rrggbb`) of `colours`, which repeat; values that are not finite are left out. `line`: pixels of the coloured line.
+    Raises `ArgumentError`.
     """
     image = as_rgb(picture)
     factor = max(1, side // max(image.shape[:2]))
@@ -42,7 +44,7 @@ def outlined(
             raise ArgumentError(f"boxes: box {number} has {len(box)} numbers, expected x, y, w, h")
         if np.isfinite(box).all():
             x, y, w, h = (float(value) * factor for value in box)
-            _outline(canvas, x, y, x + w, y + h, _rgb(colours[number % len(colours)]))
+            _outline(canvas, x, y, x + w, y + h, _rgb(colours[number % len(colours)]), max(1, line // 2))
     for number, point in enumerate(points):
         if len(point) != 2:
             raise ArgumentError(f"points: point {number} has {len(point)} numbers, expected x, y")
@@ -51,11 +53,11 @@ def outlined(
     return canvas
 
 
-def _outline(canvas: np.ndarray[Any, Any], left: float, top: float, right: float, bottom: float, colour: tuple[int, ...]) -> None:
+def _outline(canvas: np.ndarray[Any, Any], left: float, top: float, right: float, bottom: float, colour: tuple[int, ...], half: int) -> None:
     height, width = canvas.shape[:2]
     x0, x1 = (int(np.clip(round(v), 2, width - 2)) for v in (left, right))
     y0, y1 = (int(np.clip(round(v), 2, height - 2)) for v in (top, bottom))
-    for reach, ink in ((2, _CASING), (1, colour)):
+    for reach, ink in ((half + (half + 1) // 2, _CASING), (half, colour)):
         for y in (y0, y1):
             canvas[max(y - reach, 0) : y + reach, max(x0 - reach, 0) : x1 + reach] = ink
         for x in (x0, x1):

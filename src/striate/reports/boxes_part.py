@@ -99,7 +99,7 @@ def _drawn(picture: npt.NDArray[np.uint8], kept: dict[str, npt.NDArray[np.float3
     colours = [TRUE, GIVEN]
     if "points" in kept:
         points = [pair.tolist() for pairs in zip(kept["true_points"][row], kept["points"][row], strict=True) for pair in pairs]
-    return outlined(picture, boxes, points=points, colours=colours, side=296)
+    return outlined(picture, boxes, points=points, colours=colours, side=296, line=4)
 
 
 def _caption(run: StoredRun, given: Predictions, kept: dict[str, npt.NDArray[np.float32]], row: int) -> str:
