@@ -115,11 +115,11 @@ def test_it_points_uphill_in_likelihood_and_many_steps_give_the_gradient_itself(
 def test_learning_by_the_one_loop_makes_the_data_likelier(tmp_path):
     machine = small(scale=0.01).float()
     before = likelihood(machine)
-    recipe = autoencode.unrolling.RECIPE.edited(batch=50, lr=0.1, epochs=4)
+    recipe = autoencode.unrolling.RECIPE.edited(batch=50, lr=0.2, epochs=4)
     from striate import data
     from striate.training import train
 
-    opened = autoencode.learning.pixels_of(data.arrays(DATA.float().repeat(1250, 1).view(-1, 1, 1, 4).numpy()))
+    opened = autoencode.learning.pixels_of(data.arrays(DATA.float().repeat(500, 1).view(-1, 1, 1, 4).numpy()))
     run = train(machine, opened, task="contrast", recipe=recipe, folder=tmp_path / "run", precision="fp32")
     after = likelihood(machine)
     best = -(0.5 * np.log(0.5) + 2 * 0.25 * np.log(0.25))  # the entropy of the data: nobody can do better

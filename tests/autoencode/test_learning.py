@@ -93,12 +93,6 @@ def test_the_page_tells_it(denoised):
         assert name in page
 
 
-def test_figures_are_drawn(denoised, tmp_path):
-    found = autoencode.Reconstruction.load(denoised.folder)
-    for name, figure in (("sheet", found.sheet()), ("filters", found.filter_figure()), ("map", found.code_map())):
-        assert figure.save(tmp_path / f"{name}.png").stat().st_size > 2000
-
-
 def test_a_broken_record_is_said(denoised, tmp_path):
     (tmp_path / "reconstruction.json").write_text((denoised.folder / "reconstruction.json").read_text())
     (tmp_path / "reconstruction.npz").write_bytes(b"no")
@@ -120,7 +114,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(digits, tmp_path):
     half = autoencode.train(None, digits, options={"code": 4, "noise": "masking"}, epochs=2, folder=tmp_path / "half", judged=False)
     (half.folder / "weights.safetensors").unlink()
     half.update({"state": "stopped"})
-    again = resume(half.folder, data=pixels_of(digits), model=half.build())
+    again = resume(half.folder, data=digits)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
 

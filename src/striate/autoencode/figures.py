@@ -18,15 +18,20 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FIGURES, ARRAYS = "reconstruction.json", "reconstruction.npz"
+KEPT = 64
+"""Numbers of a code that are kept for the map; longer codes are kept as their coordinates along so many principal axes."""
 FILTERS = 64
 """How many filters are kept and drawn."""
+EXACT = 100.0
+"""Decibels from which a copy counts as exact."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
     """An autoencoder's figures on `n` pictures of `split`, in decibels of PSNR (peak 1), with pictures to look at.
 
-    `figures`   `model`, `PCA` (as many components as the `code` has numbers), `mean` (the mean picture for all): clean pictures there and back
+    `code`      how many numbers a code has, `components` as many of PCA, at most the pixels; None for a network without a code
+    `figures`   `model`, `PCA` (with `components`), `mean` (the mean picture for all): clean pictures there and back
     `cleaned`   with noise: `noisy`, `noisy, clipped`, `model`, `PCA, K` for each count of components tried; `best`: the count that cleans best
     `pictures`  some of them, by row, uint8 N C H W; `filters` O C H W of the first layer; `codes` N K with their `thumbnails` and `labels`
     `layers`    of a stacked one: the PSNR after each layer was trained, outermost first, and the pictures through it
@@ -35,6 +40,7 @@ class Reconstruction:
     split: str
     n: int
     code: int | None
+    components: int | None
     noise: str
     amount: float
     figures: Mapping[str, float]
@@ -58,7 +64,7 @@ class Reconstruction:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""
-        names = ("split", "n", "code", "noise", "amount", "fitted")
+        names = ("split", "n", "code", "components", "noise", "amount", "fitted")
         plain = {"format": FORMAT, **{name: getattr(self, name) for name in names}, "classes": list(self.classes)}
         decibels = {"psnr": self.figures, "cleaned": self.cleaned, "gain": self.gain}
         finite = {name: {key: value if np.isfinite(value) else None for key, value in known.items()} for name, known in decibels.items()}
@@ -87,6 +93,7 @@ class Reconstruction:
                 split=facts["split"],
                 n=facts["n"],
                 code=facts["code"],
+                components=facts["components"],
                 noise=facts["noise"],
                 amount=facts["amount"],
                 figures=_decibels(facts["psnr"]),
@@ -112,9 +119,12 @@ class Reconstruction:
             direction = "gains" if gain["noisy"] >= 0 else "loses"
             return f"Denoising {direction} {abs(gain['noisy']):.1f} dB on the noisy pictures, {better}"
         if "PCA" in self.figures:
+            if self.figures["PCA"] >= EXACT:
+                back = f"Pictures come back with a PSNR of {self.figures['model']:.1f} dB"
+                return f"{back}; {self.components} principal components give them back exactly"
             gap = self.gain["PCA"]
             close = "about as well as" if abs(gap) < 0.05 else f"{abs(gap):.1f} dB {'better' if gap > 0 else 'worse'} than"
-            return f"{self.code} numbers give back a picture {close} {self.code} principal components"
+            return f"{self.code} numbers give back a picture {close} {self.components} principal components"
         return f"Pictures come back with a PSNR of {self.figures['model']:.1f} dB"
 
     def rows(self) -> dict[str, float]:
@@ -133,7 +143,11 @@ class Reconstruction:
                     count = int(name.split(", ")[1])
                     why = "the count that cleans training pictures best" if count == best else "as many as the code has numbers"
                     named[f"cleaned by {count} principal components, {why}"] = value
-        words = {"model": "clean, there and back", "PCA": f"clean, through {self.code} principal components", "mean": "the mean picture for all"}
+        words = {
+            "model": "clean, there and back",
+            "PCA": f"clean, through {self.components} principal components",
+            "mean": "the mean picture for all",
+        }
         return named | {words[name]: self.figures[name] for name in words if name in self.figures}
 
     def sheet(self, *, width: float = 760, titled: bool = True) -> Figure:
@@ -151,7 +165,7 @@ class Reconstruction:
         known = self.cleaned or self.figures
         value = known.get(name, self.figures.get("PCA") if name.startswith("PCA") and not self.cleaned else None)
         word = {"model": "autoencoder"}.get(name, name)
-        return word if value is None or not np.isfinite(value) else f"{word}  {value:.1f} dB"
+        return word if value is None else f"{word}  {decibels(value)}"
 
     def filter_figure(self) -> Figure | None:
         """Draw what the first layer looks for, all on one scale; None where there is nothing to draw."""
@@ -174,11 +188,17 @@ class Reconstruction:
             centred = points - points.mean(0)
             _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
             points = centred @ axes[:2].T
-            note = f"first two principal axes of the codes, {100 * (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12):.0f} % of their variance"
+            share = (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
+            note = "first two principal axes of the codes" + (f", {100 * share:.0f} % of their variance" if (self.code or 0) <= KEPT else "")
         pictures = [np.moveaxis(picture, 0, -1) for picture in self.thumbnails]
-        title = f"{len(points):,} codes of {self.codes.shape[1]} numbers on a map"
+        title = f"{len(points):,} codes of {self.code or self.codes.shape[1]:,} numbers on a map"
         labels = None if self.labels is None else [int(label) for label in self.labels]
         return draw.pictured(points, pictures, labels=labels, classes=self.classes, title=title, note=note, side=20, width=width)
+
+
+def decibels(value: float) -> str:
+    """Spell a PSNR: from 100 dB on, a hundred-thousandth of the range off, a copy is called exact."""
+    return "exact" if value >= EXACT else f"{value:.1f} dB"
 
 
 def _decibels(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from striate.autoencode.building import Autoencoder
 from striate.autoencode.corruption import Noise, checked, corrupted
-from striate.autoencode.figures import Reconstruction
+from striate.autoencode.figures import KEPT, Reconstruction
 from striate.autoencode.subspace import Principal, principal
 from striate.core.errors import ArgumentError
 from striate.core.runtime import derived_seed, generator
@@ -54,7 +54,8 @@ def judge(
 
     `noise` and `amount` default to what the model was trained against; with noise, the PSNR of the noisy pictures, of the model's and of PCA's
     cleaned ones are taken too, PCA with as many components as the code has numbers and with as many as clean best (chosen on training pictures).
-    PCA is found from clean training pictures. A model that is not an `Autoencoder` has no code: components and map are left out.
+    What model and PCA give is clipped to [0, 1], as pixels are. PCA is found from clean training pictures. A model that is not an `Autoencoder` has
+    no code: its PCA and map are left out.
     Raises `UnknownNameError`, `ArgumentError`.
     """
     from striate.autoencode.learning import pixels_of
@@ -63,38 +64,39 @@ def judge(
     place = split or next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
     x, y = _pictures(opened, place, limit, seed)
     known = _pictures(opened, "train", FITTED, seed)[0] if "train" in opened.splits else x
-    coded = isinstance(model, Autoencoder)
     spoil = getattr(model, "corruption", None)
     noise, amount = checked(str(noise or getattr(spoil, "noise", "none")), getattr(spoil, "amount", 0.1) if amount is None else amount)
-    code: int | None = min(model.code_size, known[0].numel()) if isinstance(model, Autoencoder) else None
+    code = model.code_size if isinstance(model, Autoencoder) else None
+    alike = None if code is None else min(code, known[0].numel())
     basis = principal(known.flatten(1).numpy())
-    rebuilt = _through(model, x)
+    rebuilt = _through(model, x).clamp(0, 1)
     figures: dict[str, float] = {"model": psnr(x, rebuilt), "mean": psnr(x, np.broadcast_to(basis.mean, x.flatten(1).shape).reshape(x.shape))}
     pictures = {"original": x[:SHOWN]}
     cleaned: dict[str, float] = {}
     if noise != "none":
         noisy = corrupted(x, noise, amount, seed=seed)
-        clean = _through(model, noisy)
+        clean = _through(model, noisy).clamp(0, 1)
         best = _best_count(basis, known[:CHOOSING], noise, amount, seed)
         cleaned = {"noisy": psnr(x, noisy), "noisy, clipped": psnr(x, noisy.clamp(0, 1)), "model": psnr(x, clean), "best": float(best)}
         pictures |= {"noisy": noisy[:SHOWN].clamp(0, 1), "model": clean[:SHOWN]}
-        counts = {f"PCA, {n}": n for n in dict.fromkeys([*([code] if code else []), best])}
+        counts = {f"PCA, {n}": n for n in dict.fromkeys([*([alike] if alike else []), best])}
         for name, count in counts.items():
             by_pca = _projected(basis, noisy, count)
             cleaned[name] = psnr(x, by_pca)
             pictures[name] = by_pca[:SHOWN]
     else:
         pictures["model"] = rebuilt[:SHOWN]
-    if code is not None:
-        by_pca = _projected(basis, x, code)
+    if alike is not None:
+        by_pca = _projected(basis, x, alike)
         figures["PCA"] = psnr(x, by_pca)
         if noise == "none":
-            pictures[f"PCA, {code}"] = by_pca[:SHOWN]
-    codes = _codes(model, x[:MAPPED]) if coded else None
+            pictures[f"PCA, {alike}"] = by_pca[:SHOWN]
+    codes = _codes(model, x[:MAPPED]) if code is not None else None
     return Reconstruction(
         split=place,
         n=len(x),
         code=code,
+        components=alike,
         noise=noise,
         amount=amount,
         figures=figures,
@@ -148,7 +150,14 @@ def _through(model: nn.Module, x: Tensor, call: Callable[[Tensor], Tensor] | Non
 
 
 def _codes(model: Any, x: Tensor) -> npt.NDArray[np.float32]:
-    return _through(model, x, model.encode).flatten(1).numpy()
+    """Return codes N K; of longer ones than `KEPT` the coordinates along that many principal axes of theirs."""
+    codes: npt.NDArray[np.float32] = _through(model, x, model.encode).flatten(1).numpy()
+    if codes.shape[1] <= KEPT:
+        return codes
+    centred = codes - codes.mean(0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    kept: npt.NDArray[np.float32] = (left[:, :KEPT] * sizes[:KEPT]).astype(np.float32)
+    return kept
 
 
 def _projected(basis: Principal, x: Tensor, count: int) -> Tensor:

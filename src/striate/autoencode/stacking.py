@@ -17,6 +17,7 @@ from striate.autoencode.corruption import Noise
 from striate.autoencode.learning import RECIPE, free_folder, made, pixels_of, told, train
 from striate.autoencode.mirror import Stage
 from striate.core.contracts import Progress, Recipe
+from striate.core.errors import StorageError
 from striate.core.runtime import Precision, derived_seed
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def stack(
     fresh = model is None
     model = made(opened, options or {}, seed) if model is None else model
     target = Path(folder) if folder is not None else free_folder(opened.name, "stacked")
+    if (target / "run.json").exists():
+        raise StorageError(f"folder: {target} already holds a run; give another folder")
     shown = next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
     pictures, _ = _pictures(opened, shown, 10_000, seed)
     turns: list[Layer] = []

@@ -141,7 +141,7 @@ def _tell(learn: Any, *, report: bool, json: bool, quiet: bool) -> None:
 
     with watcher(quiet=quiet) as progress:
         run = learn(progress)
-    from striate.autoencode.figures import Reconstruction
+    from striate.autoencode.figures import Reconstruction, decibels
 
     found = Reconstruction.load(run.folder)
     path = None
@@ -159,7 +159,7 @@ def _tell(learn: Any, *, report: bool, json: bool, quiet: bool) -> None:
     say(found.title, style="bold")
     say()
     rows = found.rows()
-    table(["pictures", "PSNR"], [[name, f"{value:.1f} dB"] for name, value in rows.items()])
+    table(["pictures", "PSNR"], [[name, decibels(value)] for name, value in rows.items()])
     say()
     facts({"run": shown_path(run.folder), "report": shown_path(path) if path else None}, first=7)
 

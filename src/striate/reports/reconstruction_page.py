@@ -6,7 +6,7 @@ import math
 
 from markupsafe import Markup
 
-from striate.autoencode.figures import FIGURES, Reconstruction
+from striate.autoencode.figures import EXACT, FIGURES, Reconstruction, decibels
 from striate.core.errors import StorageError
 from striate.draw import html
 from striate.reports import wording
@@ -51,7 +51,7 @@ def _name(run: StoredRun) -> str:
 
 def _how(run: StoredRun) -> str:
     options = run.part("options", run.part("model"))
-    shape = " → ".join(map(str, [*(options.get("widths") or ()), options["code"]])) if "code" in options else ""
+    shape = " → ".join(str(width) for width in (*(options.get("widths") or ()), options["code"]) if width) if "code" in options else ""
     form = f"{options.get('form', 'dense')} autoencoder, {shape}{', tied weights' if options.get('tied') else ''}" if shape else _name(run)
     count = run.part("splits", run.part("data")).get("train")
     amount = f"{count:,} " if isinstance(count, int) else ""
@@ -67,8 +67,8 @@ def _facts(run: StoredRun, found: Reconstruction | None) -> dict[str, object]:
             known[f"PSNR of cleaned pictures; noisy ones {_decibels(found.cleaned['noisy'])}"] = _decibels(found.cleaned["model"])
         else:
             known["PSNR of what comes back"] = _decibels(found.figures["model"])
-        if "PCA" in found.figures:
-            known[f"PCA, {found.code} components, clean pictures"] = _decibels(found.figures["PCA"])
+        if found.figures.get("PCA", EXACT) < EXACT:
+            known[f"PCA, {found.components} components, clean pictures"] = _decibels(found.figures["PCA"])
         if found.code is not None:
             known["numbers a code"] = wording.count(found.code)
     if run.parameters is not None:
@@ -124,4 +124,4 @@ def _map(found: Reconstruction) -> html.Section | None:
 
 
 def _decibels(value: float) -> str:
-    return "∞" if math.isinf(value) else "–" if math.isnan(value) else f"{value:.1f}{wording.THIN}dB"
+    return "–" if math.isnan(value) else decibels(value).replace(" ", wording.THIN)
