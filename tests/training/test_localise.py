@@ -14,6 +14,7 @@ from striate.core.contracts import Batch, Recipe
 from striate.core.errors import ArgumentError, DataError
 from striate.pixels.boxes import iou
 from striate.training.localise import Localise
+from striate.training.session import Quiet
 
 
 def batch_of(boxes=None, points=None, labels=(0,), side=(20, 10)):
@@ -111,3 +112,21 @@ def test_a_zoo_network_gets_the_outputs_it_needs_and_its_run_reads_them(tmp_path
     assert found.figures["box_error"] == pytest.approx(run.result["splits"]["test"]["box_error"], abs=1e-5)
     with pytest.raises(ArgumentError, match="one view"):
         st.training.evaluate(again, data, views="mirror", device="cpu", precision="fp32")
+
+
+def test_a_stopped_run_goes_on_to_the_same_boxes(tmp_path):
+    """Augmented boxes are functions of seed, epoch and step, so the resumed run ends in the weights of the one that was never stopped."""
+
+    class Stop(Quiet):
+        def epoch_ended(self, row):
+            if row["epoch"] == 2:
+                raise KeyboardInterrupt
+
+    spec = st.data.load("pasted", options={"count": 30, "size": 16})
+    how = {"task": "localise", "recipe": Recipe(epochs=3, batch=10, augment=("mirror", "affine(10)")), "device": "cpu", "precision": "fp32"}
+    whole = st.train("lenet5", spec, folder=tmp_path / "whole", **how)
+    with pytest.raises(KeyboardInterrupt):
+        st.train("lenet5", spec, folder=tmp_path / "part", progress=Stop(), **how)
+    again = st.training.resume(tmp_path / "part")  # opens the data from what the run's folder says
+    wanted = whole.model.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in again.model.state_dict().items())
