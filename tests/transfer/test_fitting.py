@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from striate.core.errors import ArgumentError, DataError
-from striate.transfer import as_conv, as_linear, effect, find_temperature, fit, head
+from striate.transfer import as_conv, as_linear, fit, freeze, head, unfreeze, with_head
 from striate.transfer.fitting import checked
 from striate.transfer.heads import set_head
 
@@ -74,26 +74,6 @@ def test_class_weights_are_scikit_learns_balance():
     np.testing.assert_allclose(logits[:, 1] - logits[:, 0], oracle, atol=2e-2 * abs(oracle).max())
 
 
-def test_temperature_in_closed_form():
-    # two classes, logits (0, a), right for a share p: the least loss is at sigmoid(a / T) = p
-    targets = np.array([1] * 80 + [0] * 20)
-    logits = np.stack([np.zeros(100), np.full(100, 5.0)], 1)
-    temperature = find_temperature(logits, targets)
-    share = 0.8 * (1 - 1 / 102) + 0.2 / 102  # targets are 1 / (n + 2) short of certain
-    assert temperature == pytest.approx(5.0 / np.log(share / (1 - share)), rel=1e-3)
-    change = effect(logits, targets, temperature)
-    assert change.ece_before == pytest.approx(1 / (1 + np.exp(-5.0)) - 0.8, abs=1e-6)
-    assert change.ece_after == pytest.approx(0.8 - share, abs=1e-3)
-    assert change.loss_after == pytest.approx(-0.8 * np.log(share) - 0.2 * np.log(1 - share), abs=1e-5)
-    assert "calibration error 19.3 % -> 0.6 %" in str(change)
-
-
-def test_a_few_samples_all_read_right_do_not_make_it_sure():
-    logits = np.array([[3.0, 0.0], [0.0, 2.0], [4.0, 0.0]])
-    shares = 1 / (1 + np.exp(-np.array([3.0, 2.0, 4.0]) / find_temperature(logits, np.array([0, 1, 0]))))
-    assert shares.mean() == pytest.approx(1 - 1 / 5, abs=0.03)
-
-
 def test_bad_data_is_one_clear_error_each():
     x, y = clouds(12, 4)
     with pytest.raises(DataError, match="all 12 pictures are of one class, bees"):
@@ -126,6 +106,25 @@ def test_a_fitted_classifier_ends_as_a_linear_layer_and_as_a_convolution():
     assert set_head(target, found)
     torch.testing.assert_close(target(maps), as_conv(layer)(maps))
     assert not set_head(torch.nn.Linear(9, 3), found)
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp", "conv1x1"])
+def test_a_cut_trunk_with_a_fresh_head(small, kind):
+    import torch
+
+    made = with_head(small, "layer2", kind, classes=5).eval()
+    x = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        maps = small.layer2(small.layer1(small.relu(small.bn1(small.conv1(x)))))
+        torch.testing.assert_close(made(x), made.head(maps if kind == "conv1x1" else maps.mean((2, 3))))
+    assert made(x).shape == (2, 5)
+    assert freeze(made, "trunk") == len(list(made.trunk.parameters()))
+    assert [name.split(".")[0] for name, p in made.named_parameters() if p.requires_grad] == ["head"] * len(list(made.head.parameters()))
+    assert unfreeze(made) == len(list(made.parameters()))
+    with pytest.raises(ArgumentError, match=r"unknown module 'layr2'. Did you mean layer2"):
+        with_head(small, "layr2", kind, classes=5)
+    with pytest.raises(ArgumentError, match=r"fc gives \(1, 3\); conv1x1 reads maps"):
+        with_head(small, "fc", "conv1x1", classes=5)
 
 
 def test_heads_compute_what_their_name_says():

@@ -127,6 +127,8 @@ def _tell_result(run: Any) -> None:
     transfer = run.facts.get("transfer")
     if transfer:
         facts(_transfer_facts(transfer), first=LABELS)
+    elif result.get("calibration"):
+        facts(_calibration_facts(result["calibration"]), first=LABELS)
     if "seconds" in result and (transfer is None or transfer["strategy"] not in ("linear", "svm")):
         epochs = min(float(len(run.history)), run.recipe.epochs)
         best = f"; best epoch {result['best_epoch']}" if result.get("best_epoch") else ""
@@ -139,11 +141,16 @@ def _transfer_facts(transfer: dict[str, Any]) -> dict[str, str]:
     choice, advice = transfer.get("choice"), transfer.get("advice")
     read = f", on {' + '.join(choice['at'])}" if choice else ""
     told = {"chosen": f"{transfer['strategy']}{read}" + (f" ({advice['words']})" if advice and transfer["asked"] == "auto" else "")}
-    for split, found in transfer.get("calibration", {}).items():
-        told[f"sure {split}"] = (
-            f"calibration error {percent(found['ece_before'])} -> {percent(found['ece_after'])} (temperature {found['temperature']:.2f})"
-        )
-    return told
+    return told | _calibration_facts(transfer.get("calibration", {}))
+
+
+def _calibration_facts(calibration: dict[str, Any]) -> dict[str, str]:
+    """Return the calibration error before and after, part by part."""
+    return {
+        f"sure {split}": f"calibration error {percent(found['ece_before'])} -> {percent(found['ece_after'])} (temperature {found['temperature']:.2f})"
+        for split, found in calibration.items()
+        if isinstance(found, dict)
+    }
 
 
 def _report(run: Any) -> Path:

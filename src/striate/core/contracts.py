@@ -165,6 +165,8 @@ class Recipe:
     """Epochs without progress on the validation part before training ends; None never ends early."""
     validation: float = 0.0
     """Share of the training split held out, stratified, to choose by; 0 uses the source's own validation split if it has one."""
+    calibrate: float = 0.0
+    """Share of the training split held back, stratified, never trained on: the logits' temperature is fitted to it at the end; 0 fits none."""
     views: Literal["one", "mirror", "six"] = "one"
     """Test-time augmentation: the picture; and its mirror; and both shifted by one pixel each way."""
     whitening: Literal["none", "pca", "zca"] = "none"
@@ -191,6 +193,7 @@ class Recipe:
             ("warmup", 0 <= self.warmup < 1, "a share from 0 up to 1"),
             ("smoothing", 0 <= self.smoothing < 1, "a share from 0 up to 1"),
             ("validation", 0 <= self.validation < 1, "a share from 0 up to 1"),
+            ("calibrate", 0 <= self.calibrate < 1, "a share from 0 up to 1"),
             ("average_decay", 0 <= self.average_decay < 1, "a share from 0 up to 1"),
             ("divide", self.divide > 1, "more than 1"),
             ("layer_decay", 0 < self.layer_decay <= 1, "a share above 0, up to 1"),

@@ -14,11 +14,15 @@ from striate.reports.stored import StoredRun, number
 
 
 def transfer_section(run: StoredRun) -> html.Section | None:
-    """Return the strategy, its reasons, the depths compared and the temperature's effect; None for a run that no pretrained network began."""
+    """Return the strategy, its reasons, the depths compared and the temperature's effect; None where a run was neither transferred nor calibrated."""
     transfer = run.part("transfer")
     if not transfer:
-        return None
-    pieces: list[html.Piece] = [_facts(transfer)]
+        known = dict(run.part("calibration", run.result))
+        temperature, held = known.pop("temperature", None), known.pop("n", None)
+        pieces = _calibration(run, {"temperature": temperature, "calibration": known})
+        title = f"{held} training pictures were held back to make it as sure as it is right"
+        return html.Section(title, pieces, short="Temperature") if pieces else None
+    pieces = [_facts(transfer)]
     advice = transfer.get("advice")
     if isinstance(advice, Mapping):
         reasons = Markup("").join(Markup("<li>{}</li>").format(reason) for reason in advice.get("reasons", ()))

@@ -1,3 +1,4 @@
+from . import calibration as calibration
 from . import figures as figures
 from . import recipes as recipes
 from .distortions import Robustness as Robustness

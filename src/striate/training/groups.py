@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from striate.core.contracts import Recipe
-from striate.core.errors import StriateError, unknown_name
+from striate.core.errors import ArgumentError, StriateError, unknown_name
 
 MOST = 5
 """Groups of a model without a card: its blocks are joined until there are no more."""
@@ -37,6 +37,14 @@ def layer_groups(model: nn.Module) -> tuple[Group, ...]:
     if sorted(found) != sorted(names):  # a card for another form of the network
         groups = [Group(tuple(part), tuple(name for name in names if any(_within(name, path) for path in part))) for part in _by_blocks(model)]
     return tuple(group for group in groups if group.parameters)
+
+
+def head_of(model: nn.Module) -> str:
+    """Return the path of the head: the last linear layer or convolution."""
+    weighted: list[str] = [path for path, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    if not weighted:
+        raise ArgumentError(f"model: {type(model).__name__} has neither a linear layer nor a convolution, so it has no head")
+    return weighted[-1]
 
 
 def up_to(model: nn.Module, layer: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import itertools
 from collections.abc import Mapping
@@ -19,8 +20,10 @@ from striate.core.runtime import settings as resolve
 from striate.core.storage import clear_leftovers, lock, write_json
 from striate.core.tensors import load_tensors, save_tensors
 from striate.data.registry import parse_spec
+from striate.data.splits import stratified
 from striate.data.vocabulary import Vocabulary
 from striate.training import checkpoint, recipes, tasks
+from striate.training.calibration import calibrated, undone
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
@@ -30,6 +33,8 @@ from striate.training.registry import optimisers, schedules
 from striate.training.run import Run
 from striate.training.widened import widened
 
+CALIBRATION_SEED = 7
+"""Keeps the part held back for the temperature apart from the validation part."""
 MODEL_SEED = 0
 """Keeps the random numbers of the first weights apart from those of the steps."""
 PATCHES = 5000
@@ -97,6 +102,8 @@ def train(
     _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
+    if chosen.calibrate > 0 and task_name != "classify":
+        raise ArgumentError(f"recipe calibrate: only classifiers have a temperature, and the task is {task_name}; leave it at 0")
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
     network = _network(model, opened, seed, options, beside=getattr(job, "extra_outputs", 0))
     target = new_folder(folder, opened.name, name)
@@ -201,6 +208,7 @@ def _go(
     """Prepare, restore where there is a checkpoint, run the loop, and write how it ended, whatever happens."""
     use = resolve(device, precision)
     network = placed(network, use)
+    data, held = _held_back(data, recipe, seed)
     prepared = data.prepared(augment=recipe.augment, device=use.device)
     with random_state_kept():
         training = Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds)
@@ -219,7 +227,7 @@ def _go(
         run.keep_history(training.position.rows)
         try:
             fit(training)
-            _finish(training)
+            _finish(training, held)
         except (Exception, KeyboardInterrupt) as error:
             stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
             run.update({"state": "stopped" if stopped else "failed", "reason": str(error) or type(error).__name__})
@@ -230,18 +238,21 @@ def _go(
     return Run(run.folder, model=None if run.facts["model"].get("foreign") is None else network)
 
 
-def _finish(t: Training) -> None:
-    """Write the final weights, read validation and test parts once, and say how it went."""
+def _finish(t: Training, held: Any) -> None:
+    """Fit the temperature where a part is `held` back for it, write the final weights, read validation and test parts once, say how it went."""
     where, run = t.position, t.run
     best = run.folder / BEST
     values = load_tensors(best)[0] if t.recipe.early_stop and best.exists() else t.average.state_dict(t.model)
     t.model.load_state_dict(values)
+    calibration = {} if held is None else calibrated(t.model, held, t.task, t.use, views=t.recipe.views)
     save_tensors(run.folder / FINAL, t.model.state_dict())
     figures: dict[str, dict[str, float]] = {}
     for name in [name for name in ("val", "test") if name in t.data.splits]:
         outcome = run_over(t.model, t.data.split(name), t.task, t.use, views=t.recipe.views)
         figures[name] = outcome.figures
         outcome.save(run.folder / "predictions" / f"{name}.npz")
+        if calibration and outcome.targets is not None:
+            calibration[name] = undone(outcome.shares, outcome.targets, calibration["temperature"]).to_json()
     summary = {
         "seconds": round(where.seconds, 3),
         "wall": round(where.wall, 3),
@@ -249,7 +260,7 @@ def _finish(t: Training) -> None:
         "parameters": sum(p.numel() for p in t.model.parameters()),
         "best_epoch": where.best_epoch,
         "splits": figures,
-    }
+    } | ({"calibration": calibration} if calibration else {})
     write_json(run.folder / "result.json", summary)
     run.update({"state": "finished", "reason": None})
     t.progress.finished(summary)
@@ -269,7 +280,20 @@ def _arranged(data: Any, recipe: Recipe, seed: int) -> Any:
         data = data.held_out(recipe.validation, seed)
     if recipe.whitening != "none":
         data = data.whitened(recipe.whitening)
+    if recipe.calibrate > 0:
+        stratified(data.tables["train"].targets, len(data.tables["train"]), recipe.calibrate, 0)  # refused here, before anything is on disk
     return data
+
+
+def _held_back(data: Any, recipe: Recipe, seed: int) -> tuple[Any, Any]:
+    """Return the data to train on, and the part of `train` held back to fit the temperature to (None where the recipe asks for none)."""
+    if recipe.calibrate <= 0:
+        return data, None
+    table = data.tables["train"]
+    kept, held = stratified(table.targets, len(table), recipe.calibrate, derived_seed(seed, CALIBRATION_SEED))
+    own = data.preprocess  # found on the whole training split, as the run says
+    rest = dataclasses.replace(data, tables={**data.tables, "train": table.take(kept)}, given=own)
+    return rest, dataclasses.replace(data, tables={"train": table.take(held)}, given=own)
 
 
 def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str, Any] | None = None, *, beside: int = 0) -> nn.Module:

@@ -11,8 +11,6 @@ from .freezing import unfreeze as unfreeze
 from .heads import as_conv as as_conv
 from .heads import as_linear as as_linear
 from .heads import head as head
-from .temperature import Calibrated as Calibrated
-from .temperature import effect as effect
-from .temperature import find_temperature as find_temperature
+from .heads import with_head as with_head
 from .two_heads import Localiser as Localiser
 from .two_heads import localiser as localiser

@@ -8,6 +8,7 @@ from torch import nn
 
 from striate.core.contracts import Card
 from striate.core.errors import ArgumentError, StriateError, unknown_name
+from striate.training.groups import head_of
 
 MOST = 4
 """Depths that are compared unless others are asked for."""
@@ -38,14 +39,6 @@ def depths(model: nn.Module, at: Sequence[str] | None = None) -> tuple[str, ...]
     if not blocks:
         raise ArgumentError(f"model: {type(model).__name__} has no layers before its head to take codes from; name some by at=[...]")
     return tuple(blocks[-MOST:])
-
-
-def head_of(model: nn.Module) -> str:
-    """Return the path of the head: the last linear layer or convolution."""
-    weighted: list[str] = [path for path, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
-    if not weighted:
-        raise ArgumentError(f"model: {type(model).__name__} has neither a linear layer nor a convolution, so it has no head")
-    return weighted[-1]
 
 
 def without_repeats(model: nn.Module, paths: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from striate.core.errors import unknown_name
 from striate.core.runtime import Precision, settings
 from striate.core.signature import Source, command_line, python_call
 from striate.training import Run
+from striate.training.calibration import effect
 from striate.training.session import Quiet
 from striate.transfer import opening, record
 from striate.transfer.advice import Advice, judge, mirrored
@@ -24,7 +25,6 @@ from striate.transfer.coding import Codes, codes
 from striate.transfer.fitting import Fitted, Kind
 from striate.transfer.network_training import from_scratch, tune
 from striate.transfer.shift import domain_shift
-from striate.transfer.temperature import effect
 from striate.zoo.coded import coded
 
 STRATEGIES = ("auto", "linear", "svm", "finetune", "scratch")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from striate.core.errors import ArgumentError, DataError
 from striate.data.splits import fold_of, stratified
 from striate.training import figures
-from striate.transfer.temperature import find_temperature, softmax
+from striate.training.calibration import find_temperature, softmax
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

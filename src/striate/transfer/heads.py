@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -30,6 +32,45 @@ def head(kind: Kind, inputs: int, classes: int, *, hidden: int = 256, dropout: f
     if kind == "conv1x1":
         return nn.Sequential(nn.Conv2d(inputs, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     raise unknown_name("head", str(kind), ("linear", "mlp", "conv1x1"))
+
+
+def with_head(
+    model: nn.Module,
+    at: str,
+    kind: Kind,
+    *,
+    classes: int,
+    input: Sequence[int] | None = None,  # noqa: A002 - the field's word, and the spec's
+    hidden: int = 256,
+    dropout: float = 0.2,
+) -> nn.Sequential:
+    """Return a network that is `model` (copied) cut after the layer `at`, and a fresh head on it; `trunk` and `head` are its parts.
+
+    Maps are averaged for `linear` and `mlp`, and read place by place by `conv1x1`. `input` is the shape C H W of one picture, needed for a network
+    that `zoo.build` did not make. Freeze the trunk by `freeze(network, "trunk")`, or by a recipe's `freeze="trunk"`. Raises `UnknownNameError` for a
+    layer or head, `ArgumentError` where the head does not fit what the layer gives.
+    """
+    from striate.surgery import cut
+    from striate.zoo import spec_of
+
+    spec = spec_of(model)
+    shape = tuple(input) if input is not None else None if spec is None else spec.input
+    if shape is None:
+        raise ArgumentError("input: this network was not built by zoo.build, so give the shape of one picture, such as input=(3, 224, 224)")
+    trunk = cut(model, at)
+    weight = next(model.parameters())
+    training = trunk.training
+    with torch.no_grad():
+        found = trunk.eval()(torch.zeros(1, *shape, dtype=weight.dtype, device=weight.device))
+    trunk.train(training)
+    if not isinstance(found, Tensor) or found.dim() not in (2, 4) or (kind == "conv1x1" and found.dim() != 4):
+        given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ArgumentError(f"at: {at} gives {given}; {kind} reads {'maps N C H W' if kind == 'conv1x1' else 'codes N D or maps N C H W'}")
+    parts: dict[str, nn.Module] = {"trunk": trunk}
+    if found.dim() == 4 and kind != "conv1x1":
+        parts |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    parts["head"] = head(kind, found.shape[1], classes, hidden=hidden, dropout=dropout).to(weight.device)
+    return nn.Sequential(OrderedDict(parts))
 
 
 def as_linear(fitted: Fitted) -> nn.Linear:

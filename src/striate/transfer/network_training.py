@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,13 @@ from torch import nn
 
 from striate.core.contracts import Progress, Recipe
 from striate.core.errors import ArgumentError
-from striate.core.runtime import settings
-from striate.data.splits import stratified
 from striate.training import Run, recipes, train
-from striate.training.checkpoint import BEST, FINAL
-from striate.training.evaluation import run_over
-from striate.training.groups import layer_groups
+from striate.training.groups import head_of, layer_groups
 from striate.transfer.advice import Advice
 from striate.transfer.choices import Choice, compare, fit_whole
 from striate.transfer.coding import Codes
-from striate.transfer.depths import head_of
 from striate.transfer.heads import set_head
 from striate.transfer.opening import Opened
-from striate.transfer.temperature import effect, find_temperature, scale_head
 
 HELD = 0.15
 """Share of the training pictures that a trained network does not see, to fit its temperature."""
@@ -75,22 +68,15 @@ def from_scratch(words: Any, data: Any, advice: Advice | None, *, weigh: bool, t
 def _trained(
     words: Any, network: nn.Module | str, data: Any, recipe: Recipe, strategy: str, advice: Advice | None, tell: Progress, more: dict[str, Any]
 ) -> Run:
-    """Hold a part of the training pictures back, train on the rest, fit the temperature to the part, and write both down."""
-    table = data.training_table
-    share = max(HELD, 2 * len(data.classes) / len(table))
-    parted, held = data, None
-    if share < 0.5:
-        kept, rows = stratified(table.targets, len(table), share, words.seed)
-        name = next(split for split, each in data.tables.items() if each is table)
-        tables = {split: each.take(kept) if split == name else each for split, each in data.tables.items()}
-        parted = dataclasses.replace(data, tables=tables, given=data.preprocess)
-        held = dataclasses.replace(data, tables={"held": table.take(rows)}, given=data.preprocess)
+    """Train through the one loop with a part held back for the temperature, and write down what was asked, advised and done."""
+    share = max(HELD, 2 * len(data.classes) / len(data.training_table))
+    if share < 0.5 and "calibrate" not in words.edits:
+        recipe = recipe.edited(calibrate=share)
     python, command = words.spelled()
     options = words.options if isinstance(network, str) and network == words.model else None
-    facts: dict[str, Any] = {"strategy": strategy, "asked": words.strategy, "advice": None if advice is None else advice.to_json(), **more}
     run: Run = train(
         network,
-        parted,
+        data,
         recipe=recipe,
         folder=words.folder,
         seed=words.seed,
@@ -99,42 +85,11 @@ def _trained(
         options=options,
         progress=tell,
     )
-    facts |= _calibrate(run, data, held, words)
+    found = dict((run.result or {}).get("calibration", {}))
+    facts: dict[str, Any] = {"strategy": strategy, "asked": words.strategy, "advice": None if advice is None else advice.to_json(), **more}
+    facts |= {"temperature": found.pop("temperature", None), "held": found.pop("n", 0), "calibration": found}
     run.update({"python": python, "command": command, "transfer": facts})
     return Run(run.folder, model=network if run.facts["model"].get("foreign") and isinstance(network, nn.Module) else None)
-
-
-def _calibrate(run: Run, data: Any, held: Any, words: Any) -> dict[str, Any]:
-    """Fit the temperature to the part held back, divide the head by it, and rewrite weights and predictions of the other parts."""
-    if held is None:
-        return {"temperature": None, "calibration": {}}
-    from striate.core.storage import write_json
-    from striate.core.tensors import save_tensors
-
-    use = settings(words.device, words.precision)
-    views = run.recipe.views
-    network = run.model.to(use.device)
-    seen = run_over(network, held.prepared(device=use.device).split("held"), run.task, use, views=views)
-    temperature = find_temperature(_logits(seen.shares), np.asarray(seen.targets))
-    measured = {}
-    before = {name: np.load(run.folder / "predictions" / f"{name}.npz")["shares"] for name in (run.result or {}).get("splits", {})}
-    scale_head(network, temperature)
-    save_tensors(run.folder / FINAL, {name: value.cpu() for name, value in network.state_dict().items()})
-    (run.folder / BEST).unlink(missing_ok=True)  # of other weights and uncalibrated
-    result = dict(run.result or {})
-    for name, shares in before.items():
-        targets = data.tables[name].targets
-        again = run_over(network, data.with_preprocess(run.preprocess).prepared(device=use.device).split(name), run.task, use, views=views)
-        again.save(run.folder / "predictions" / f"{name}.npz")
-        result["splits"][name] = again.figures
-        if targets is not None:
-            measured[name] = effect(_logits(shares), targets, temperature).to_json()
-    write_json(run.folder / "result.json", result)
-    return {"temperature": temperature, "calibration": measured, "held": len(held.tables["held"])}
-
-
-def _logits(shares: Any) -> Any:
-    return np.log(np.maximum(np.asarray(shares, np.float64), 1e-30))
 
 
 def _head_from_codes(network: nn.Module, opened: Opened, found: Codes, *, weigh: bool, seed: int) -> bool:

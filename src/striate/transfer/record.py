@@ -105,7 +105,7 @@ def write(
 
 def evaluation(split: str, logits: npt.NDArray[np.float64], targets: npt.NDArray[np.int64] | None) -> Evaluation:
     """Return the figures of logits N K as evaluation gives them."""
-    from striate.transfer.temperature import softmax
+    from striate.training.calibration import softmax
 
     shares = softmax(logits).astype(np.float32)
     known: dict[str, float] = {"n": float(len(shares))}

@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.optimize import minimize_scalar
 from torch import nn
 
+from striate.core.contracts import Task
 from striate.core.errors import ArgumentError
+from striate.core.runtime import Settings
 from striate.training import figures
-from striate.transfer.depths import head_of
+from striate.training.evaluation import Views, run_over
+from striate.training.groups import head_of
 
 Floats = npt.NDArray[np.float64]
 LOWEST, HIGHEST = 0.02, 50.0
+HOMOGENEOUS = (nn.ReLU, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
+"""Layers behind a head that let a positive factor through."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,33 @@ def effect(logits: npt.ArrayLike, targets: npt.ArrayLike, temperature: float) ->
     return Calibrated(temperature, len(values), errors[0], errors[1], losses[0], losses[1])
 
 
+def calibrated(model: nn.Module, held: Any, task: Task, use: Settings, *, views: Views = "one") -> dict[str, Any]:
+    """Fit the temperature to the `train` split of `held` and divide the model's logits by it for good; returns what result.json says of it."""
+    outcome = run_over(model, held.prepared(device=use.device).split("train"), task, use, views=views)
+    if outcome.targets is None:
+        raise ArgumentError("recipe calibrate: the training pictures have no labels")
+    temperature = find_temperature(_logits(outcome.shares), outcome.targets)
+    scale_head(model, temperature)
+    return {"temperature": temperature, "n": len(outcome.targets)}
+
+
+def undone(shares: npt.ArrayLike, targets: npt.ArrayLike, temperature: float) -> Calibrated:
+    """Return what the temperature did, from the class shares N K of a model whose logits are divided by it already."""
+    return effect(_logits(shares) * temperature, targets, temperature)
+
+
 def scale_head(model: nn.Module, temperature: float) -> None:
-    """Divide the logits by `temperature` for good, by dividing the head's weights and bias: the network stays what it was, plainly.
+    """Divide the logits by `temperature` for good, by dividing the weights and bias of the head: the network stays as it is otherwise.
 
-    What follows the head may only be positively homogeneous (ReLU, pooling, flattening), as in every network of the zoo.
+    What follows the head may only be ReLU, pooling, dropout and flattening, which let a factor through. Raises `ArgumentError` for anything else.
     """
-    import torch
-
-    head = model.get_submodule(head_of(model))
+    path = head_of(model)
+    paths = [name for name, _ in model.named_modules()]
+    after = [model.get_submodule(name) for name in paths[paths.index(path) + 1 :]]
+    strange = [type(module).__name__ for module in after if not isinstance(module, HOMOGENEOUS)]
+    if strange:
+        raise ArgumentError(f"model: its head {path} is followed by {strange[0]}, which a temperature in the head's weights would not pass unchanged")
+    head = model.get_submodule(path)
     with torch.no_grad():
         for parameter in head.parameters(recurse=False):
             parameter.div_(temperature)
@@ -94,3 +119,8 @@ def logsumexp(logits: Floats) -> Floats:
     """Return log Σ exp of each row."""
     top = logits.max(axis=1)
     return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
+
+
+def _logits(shares: npt.ArrayLike) -> Floats:
+    """Return logits that have these class shares; a share of nothing counts as the least a float32 can hold."""
+    return np.asarray(np.log(np.maximum(np.asarray(shares, np.float64), 1e-37)))
