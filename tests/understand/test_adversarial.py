@@ -97,7 +97,9 @@ def test_fgsm_and_pgd_are_the_formula_bit_for_bit(target: int | None) -> None:
     one = plain_pgd(net, x, labels, 1.0, 1, 8 / 255, way)  # a wide bound: one step and the clip
     assert np.array_equal(u.fgsm(net, x, target=target, epsilon=8, preprocess="identity").arrays["exact"], one.numpy())
     many = plain_pgd(net, x, labels, 8 / 255, 12, 8 / 255 / 30, way)
-    np.testing.assert_allclose(u.pgd(net, x, target=target, epsilon=8, steps=12, step=8 / 30, preprocess="identity").arrays["exact"], many.numpy(), atol=2e-9)
+    np.testing.assert_allclose(
+        u.pgd(net, x, target=target, epsilon=8, steps=12, step=8 / 30, preprocess="identity").arrays["exact"], many.numpy(), atol=2e-9
+    )
 
 
 def test_pgd_keeps_its_bound_and_reaches_fgsm_where_all_is_linear() -> None:

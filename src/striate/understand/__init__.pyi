@@ -12,6 +12,7 @@ from .methods.ddn import ddn as ddn
 from .methods.dead_filters import dead_filters as dead_filters
 from .methods.deconvnet import deconvnet as deconvnet
 from .methods.deepfool import deepfool as deepfool
+from .methods.dream import dream as dream
 from .methods.eigen_cam import eigen_cam as eigen_cam
 from .methods.fgsm import fgsm as fgsm
 from .methods.filters import filters as filters
@@ -21,6 +22,7 @@ from .methods.grad_cam_plus_plus import grad_cam_plus_plus as grad_cam_plus_plus
 from .methods.guided import guided as guided
 from .methods.input_x_gradient import input_x_gradient as input_x_gradient
 from .methods.integrated_gradients import integrated_gradients as integrated_gradients
+from .methods.invert import invert as invert
 from .methods.layer_cam import layer_cam as layer_cam
 from .methods.maximise import maximise as maximise
 from .methods.neighbours import neighbours as neighbours
@@ -31,4 +33,5 @@ from .methods.score_cam import score_cam as score_cam
 from .methods.segmentation import segmentation as segmentation
 from .methods.smoothgrad import smoothgrad as smoothgrad
 from .methods.sparsity import sparsity as sparsity
+from .methods.style import style as style
 from .methods.top_patches import top_patches as top_patches

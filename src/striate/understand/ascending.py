@@ -124,6 +124,24 @@ def climb(
         return how.pixels(leaves), lost
 
 
+def descend(how: Parametrisation, pixels: Tensor, loss: Objective, steps: int, rate: float) -> Tensor:
+    """Return pictures N C H W after `steps` of Adam from `pixels` towards a small `loss` (one number each), by its plain gradient.
+
+    The rate rises over the first ten steps and falls to 0 along a cosine.
+    """
+    leaves = [each.detach().clone().requires_grad_() for each in how.parameters(pixels)]
+    adam = torch.optim.Adam(leaves, lr=rate, betas=(0.9, 0.99))
+    for step in range(steps):
+        for group in adam.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 10) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        adam.zero_grad(set_to_none=True)
+        with torch.enable_grad():
+            torch.autograd.backward(loss(how.pixels(leaves)).sum())
+        adam.step()
+    with torch.no_grad():
+        return how.pixels(leaves)
+
+
 def check_pace(steps: int, rate: float) -> None:
     """Check what every method that climbs takes. Raises `ArgumentError`."""
     if steps < 1:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from striate.draw import Figure
 
 LEVELS = 255
-STRETCHES = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0)
-"""Factors by which a difference too small for 8 bits is enlarged, the first that survives is kept."""
+STRETCHES = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 50.0, 100.0)
+"""Factors by which a difference too small for 8 bits is enlarged; the first that survives is kept."""
 
 
 def bound_of(epsilon: float) -> float:
@@ -178,13 +178,13 @@ def _title(explanation: Explanation) -> str:
     count, fooled = len(explanation), int(arrays["success"].sum())
     what = explanation.method.replace("_", " ")
     name = what.upper() if len(what) <= 4 else {"deepfool": "DeepFool"}.get(what, what)
-    bound = (
-        f"within {explanation.options['epsilon']:g}/255"
-        if "epsilon" in explanation.options
-        else f"median L2 {draw.short(float(np.median(arrays['l2'])), 2)}"
-    )
+    length = f"{'median ' if count > 1 else ''}L2 {draw.short(float(np.median(arrays['l2'])), 2)}"
+    bound = f"within {explanation.options['epsilon']:g}/255" if "epsilon" in explanation.options else length
     if count == 1:
         words = [class_name(explanation, int(arrays[when][0])) for when in ("before", "after")]
+        if explanation.options.get("start") == "noise" and fooled:
+            return f"Noise becomes {words[1]}, {bound}"
+        name = name[:1].upper() + name[1:]
         return f"{name} turns {words[0]} into {words[1]}, {bound}" if fooled else f"{name} does not succeed on {words[0]}, {bound}"
     if "arrived" in arrays:
         share = draw.percent(explanation.options["confidence"], 0)

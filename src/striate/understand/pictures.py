@@ -59,7 +59,7 @@ def _of_pil(picture: Any) -> np.ndarray[Any, Any]:
 def _fitted(picture: np.ndarray[Any, Any], preprocess: Any, notes: list[str]) -> Tensor:
     """Bring H W C uint8 to the network's own size, where that is known."""
     if not hasattr(preprocess, "fit"):
-        return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        return torch.from_numpy(picture.transpose(2, 0, 1).copy())  # PIL's own memory may not be written
     fitting = preprocess
     if getattr(preprocess, "resize", "") == "none" and picture.shape[:2] != tuple(preprocess.size):
         fitting = dataclasses.replace(preprocess, resize="crop")

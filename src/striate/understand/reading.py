@@ -26,26 +26,40 @@ class _Seen(BaseException):
 def reading(p: Prepared, layers: Sequence[str]) -> Iterator[Callable[[Tensor], Mapping[str, Tensor]]]:
     """Yield a function from pixels N C H W to the outputs of `layers` by name, differentiable; it runs the network no further than it must.
 
-    So pictures of any size will do as long as the layers take them. Raises `UnknownNameError`, `ArgumentError` for a layer that is not there, gives
-    no tensor, or is called several times and no turn is named.
+    So pictures of any size will do as long as the layers take them. The network itself may be run inside the block too. Raises `UnknownNameError`,
+    `ArgumentError` for a layer that is not there, gives no tensor, or is called several times and no turn is named.
     """
     with torch.no_grad(), tapped(p.network, list(layers)) as taps:
-        p.output(p.pixels[:1])
+        failure: Exception | None = None
+        try:
+            p.output(p.pixels[:1])
+        except (ArgumentError, RuntimeError) as error:  # what comes after the layers need not take pictures of this size
+            failure = error
         for name in layers:
-            if not taps[name].is_floating_point():
-                raise ArgumentError(f"layer: {name} gives {taps[name].dtype}, expected floating-point values")
+            try:
+                output = taps[name]
+            except ArgumentError as unseen:
+                raise failure or unseen from None
+            if not output.is_floating_point():
+                raise ArgumentError(f"layer: {name} gives {output.dtype}, expected floating-point values")
     found: dict[str, Tensor] = {}
+    asked = False
 
     def keep(name: str, output: Tensor) -> Tensor:
         found[name] = output.clone()  # a layer after it may write into it
-        if len(found) == len(set(layers)):
+        if asked and len(found) == len(set(layers)):
             raise _Seen
         return output
 
     def read(pixels: Tensor) -> Mapping[str, Tensor]:
+        nonlocal asked
         found.clear()
-        with suppress(_Seen):
-            p.output(pixels)
+        asked = True
+        try:
+            with suppress(_Seen):
+                p.output(pixels)
+        finally:
+            asked = False
         return dict(found)
 
     with edited(p.network, {name: partial(keep, name) for name in layers}):

@@ -41,6 +41,13 @@ class Unit:
             output = output.mean((2, 3)) if self.position is None else output[:, :, self.position[0], self.position[1]]
         return output[:, self.number] if self.direction is None else output @ self.direction.to(output)
 
+    def lead(self, output: Tensor, rivals: float) -> Tensor:
+        """Return the answer to be made large: of a class its logit less `rivals` times the other logits' log-sum-exp, else `value`."""
+        if self.layer is not None or not rivals or output.shape[1] < 2:
+            return self.value(output)
+        others = torch.cat([output[:, : self.number], output[:, self.number + 1 :]], 1)
+        return self.value(output) - rivals * torch.logsumexp(others, 1)
+
 
 def units_of(
     p: Prepared, *, target: Any, layer: str | None, channel: int | Sequence[int] | None, position: Sequence[int] | None, direction: Any

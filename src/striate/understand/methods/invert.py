@@ -11,11 +11,11 @@ from torch import Tensor
 
 from striate import draw
 from striate.core.errors import ArgumentError
-from striate.understand.ascending import check_pace
+from striate.understand.ascending import check_pace, descend
 from striate.understand.explanation import Explanation
 from striate.understand.figures import captions, picture_of, side_of
 from striate.understand.inputs import Prepared, prepare
-from striate.understand.parametrisations import Parametrisation, parametrisation
+from striate.understand.parametrisations import parametrisation
 from striate.understand.priors import total_variation
 from striate.understand.reading import reading, stages
 from striate.understand.registry import method
@@ -118,25 +118,10 @@ def _rebuilt(
     first = {"both": round(FIRST * steps), "fourier": steps, "pixels": 0}[parametrise]
     for how, count, pace in ((fourier, first, rate), (plain, steps - first, rate)):
         if count:
-            pixels = _descended(how, pixels, loss, count, pace)
+            pixels = descend(how, pixels, loss, count, pace)
     pixels = (pixels * 255).round() / 255
     with torch.no_grad():
         return pixels, (features(pixels) - wanted).flatten(1).norm(dim=1) / size
-
-
-def _descended(how: Parametrisation, pixels: Tensor, loss: Callable[[Tensor], Tensor], steps: int, rate: float) -> Tensor:
-    """Return pictures after `steps` of Adam from `pixels`; the rate rises over the first steps and falls to 0 along a cosine."""
-    leaves = [each.detach().clone().requires_grad_() for each in how.parameters(pixels)]
-    adam = torch.optim.Adam(leaves, lr=rate, betas=(0.9, 0.99))
-    for step in range(steps):
-        for group in adam.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 10) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        adam.zero_grad(set_to_none=True)
-        with torch.enable_grad():
-            torch.autograd.backward(loss(how.pixels(leaves)).sum())
-        adam.step()
-    with torch.no_grad():
-        return how.pixels(leaves)
 
 
 def _features(read: Read, layer: str) -> Callable[[Tensor], Tensor]:

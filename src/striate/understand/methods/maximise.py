@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from striate.draw import Figure
 
 SMOOTH = 64
-"""Pixels a side from which pictures are zoomed and turned too: smaller ones would blur."""
+"""Pixels a side from which pictures are zoomed and turned too: smaller ones would blur, and are shifted further instead."""
 CONTRASTS = (0.1, 0.3, 1.0)
 """Strengths of the noise to begin with, until the objective answers."""
 
@@ -41,14 +42,15 @@ def maximise(
     channel: int | Sequence[int] | None = None,
     position: tuple[int, int] | None = None,
     direction: Sequence[float] | None = None,
+    rivals: float = 1.0,
     count: int = 1,
-    diversity: float = 0.5,
+    diversity: float = 0.2,
     shape: tuple[int, int, int] | None = None,
     parametrise: Literal["pixels", "fourier", "multiresolution"] = "multiresolution",
     colour: Literal["decorrelated", "plain"] = "decorrelated",
-    steps: int = 128,
+    steps: int = 256,
     rate: float = 0.05,
-    tv: float = 0.5,
+    tv: float = 0.3,
     l2: float = 0.0,
     jitter: int | None = None,
     zoom: float | None = None,
@@ -60,16 +62,19 @@ def maximise(
 ) -> Explanation:
     """Grow pictures that make an objective large: `image` M C H W, and for each its `value`, M.
 
-    What: `target`, one or several classes (their logits; default all where there are few); or a `layer` and its `channel` (one or several, their mean
-    over positions), at `position` (row, column) a single neuron; or a `direction`, one weight for each channel. `count` pictures of each, pushed
-    apart by `diversity`. `shape`: C H W where neither the network nor `preprocess` says it.
-    How: `parametrise` and `colour` (see `parametrisations.py`), `steps` of Adam at `rate`; the priors `tv`, `l2`, `jitter` (pixels; default
-    a sixteenth of the side), `zoom` (share) and `turn` (degrees; default .1 and 5 from 64 pixels a side on) and `blur`. Weights are beside a gradient of
-    the objective brought to length one, so they mean the same on any network and size. A start that the objective does not answer to is begun
-    anew, stronger; where it stays silent the gradient passes all ReLUs until it answers. Values are those of the picture as 8 bits.
+    What: `target`, one or several classes (default all where there are few): their logits, less `rivals` times the log-sum-exp of the others' (at 0
+    the logits alone); or a `layer` and its `channel` (one or several, their mean over positions), at `position` (row, column) a single neuron; or a
+    `direction`, one weight for each channel. `count` pictures of each, pushed apart by `diversity`. `shape`: C H W where neither the network nor
+    `preprocess` says it.
+    How: `parametrise` and `colour` (see `parametrisations.py`), `steps` of Adam at `rate`; the priors `tv`, `l2`, `jitter` (pixels), `zoom` (share),
+    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, but under 64 pixels an eighth and no zoom or turn. Weights are beside a
+    gradient of the objective brought to length one, so they mean the same on any network and size. A start that the objective does not answer to is
+    begun anew, stronger; where it stays silent the gradient passes all ReLUs until it answers. Values are those of the picture as 8 bits.
     Raises `ArgumentError`, `UnknownNameError`. Sources: Simonyan et al. 2014; Olah et al. 2017; row U4.
     """
     check_pace(steps, rate)
+    if not (math.isfinite(rivals) and rivals >= 0):
+        raise ArgumentError(f"rivals: got {rivals}, expected 0 or more")
     if count < 1:
         raise ArgumentError(f"count: got {count}, expected 1 or more")
     size = _shape(model, preprocess, shape)
@@ -78,7 +83,7 @@ def maximise(
     priors = Priors(
         tv=tv,
         l2=l2,
-        jitter=round(side / 16) if jitter is None else jitter,
+        jitter=round(side / (16 if loose else 8)) if jitter is None else jitter,
         zoom=(0.1 if loose else 0.0) if zoom is None else zoom,
         turn=(5.0 if loose else 0.0) if turn is None else turn,
         blur=blur,
@@ -87,7 +92,7 @@ def maximise(
         units = units_of(p, target=target, layer=layer, channel=channel, position=position, direction=direction)
         how = parametrisation(parametrise, size, colour=colour, like=p.pixels)
         per = max(1, min(p.batch, 32) // count)
-        made = [_grown(p, units[start : start + per], how, count, diversity, steps, rate, priors) for start in range(0, len(units), per)]
+        made = [_grown(p, units[start : start + per], how, rivals, count, diversity, steps, rate, priors) for start in range(0, len(units), per)]
         images, values, lost = (torch.cat([part[number] for part in made]) for number in range(3))
         arrays: dict[str, Any] = {"image": images, "value": values, "unit": np.repeat(np.arange(len(units)), count)}
         receipts = {
@@ -107,9 +112,9 @@ def maximise(
             arrays["probability"] = chances.gather(1, wanted[:, None])[:, 0]
             receipts["recognised"] = float((chances.argmax(1) == wanted).float().mean())
         options = {
-            "channel": channel, "position": position, "direction": None if direction is None else tuple(map(float, direction)), "count": count,
-            "diversity": diversity, "shape": size, "parametrise": parametrise, "colour": colour, "steps": steps, "rate": rate,
-            **dataclasses.asdict(priors), "units": tuple(unit.name for unit in units),
+            "channel": channel, "position": position, "direction": None if direction is None else tuple(map(float, direction)),
+            "rivals": rivals, "count": count, "diversity": diversity, "shape": size, "parametrise": parametrise, "colour": colour,
+            "steps": steps, "rate": rate, **dataclasses.asdict(priors), "units": tuple(unit.name for unit in units),
         }  # fmt: skip
         found = p.explanation("maximise", "image", arrays, layer=units[0].layer, options=options, receipts=receipts, notes=notes, pixels=False)
         classes = tuple(unit.number for unit in units for _ in range(count)) if units[0].layer is None else None
@@ -142,16 +147,18 @@ def _name(explanation: Explanation, unit: int) -> str:
 
 
 def _grown(
-    p: Prepared, units: Sequence[Unit], how: Parametrisation, count: int, diversity: float, steps: int, rate: float, priors: Priors
+    p: Prepared, units: Sequence[Unit], how: Parametrisation, rivals: float, count: int, diversity: float, steps: int, rate: float, priors: Priors
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the pictures of some units, `count` of each, their values, and for how many steps each was silent."""
     layer = units[0].layer
     wanted = [layer] if layer is not None else [default_layer(p.network, p.inputs)] if count > 1 and diversity else []
     with reading(p, wanted) if wanted else _nothing() as read:
 
+        def answers(pixels: Tensor) -> list[Tensor]:
+            return list(torch.split(p.model(pixels) if layer is None else read(pixels)[layer], count))
+
         def objective(pixels: Tensor) -> Tensor:
-            output = p.model(pixels) if layer is None else read(pixels)[layer]
-            return torch.cat([unit.value(part) for unit, part in zip(units, torch.split(output, count), strict=True)])
+            return torch.cat([unit.lead(part, rivals) for unit, part in zip(units, answers(pixels), strict=True)])
 
         def apart(pixels: Tensor) -> Tensor:
             return torch.cat([_difference(part) for part in torch.split(read(pixels)[wanted[0]], count)])
@@ -169,7 +176,8 @@ def _grown(
         images, lost = climb(how, parameters, pull, steps=steps, rate=rate, priors=priors, generators=generators)
         images = (images * 255).round() / 255
         with torch.no_grad():
-            return images, objective(images), lost
+            values = torch.cat([unit.value(part) for unit, part in zip(units, answers(images), strict=True)])
+        return images, values, lost
 
 
 def _started(how: Parametrisation, objective: Objective, generators: Sequence[torch.Generator]) -> list[Tensor]:
