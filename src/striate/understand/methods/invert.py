@@ -28,6 +28,8 @@ STRIP, ROWS = 5, 6
 """Layers of a strip, and pictures of a figure."""
 FIRST = 0.6
 """Share of the steps in Fourier coefficients before pixels take over."""
+INWARDS = 0.02
+"""How far black and white are moved inwards before each part: what overshot to the ends would stay there."""
 CONTRAST = 0.3
 """Of the noise to begin with."""
 
@@ -116,9 +118,9 @@ def _rebuilt(
     begun = [fourier.noise(p.generator(number), CONTRAST)[0] for number in range(len(p))[part]]
     pixels = fourier.pixels([torch.cat(begun)])
     first = {"both": round(FIRST * steps), "fourier": steps, "pixels": 0}[parametrise]
-    for how, count, pace in ((fourier, first, rate), (plain, steps - first, rate)):
+    for how, count in ((fourier, first), (plain, steps - first)):
         if count:
-            pixels = descend(how, pixels, loss, count, pace)
+            pixels = descend(how, pixels.clamp(INWARDS, 1 - INWARDS), loss, count, rate)
     pixels = (pixels * 255).round() / 255
     with torch.no_grad():
         return pixels, (features(pixels) - wanted).flatten(1).norm(dim=1) / size

@@ -142,7 +142,9 @@ def figure(explanation: Explanation) -> Figure:
 
 def _name(explanation: Explanation, unit: int) -> str:
     if explanation.layer is None and explanation.target is not None:
-        return class_name(explanation, explanation.target[unit * int(explanation.options["count"])])
+        return class_name(explanation, explanation.target[unit * int(explanation.options["count"])]).partition(",")[
+            0
+        ]  # ImageNet's names list several
     return str(explanation.options["units"][unit])
 
 
