@@ -108,22 +108,19 @@ def told(
     receipts: Mapping[str, float] | None = None,
     notes: tuple[str, ...] = (),
     arrays: Mapping[str, Tensor] | None = None,
-    start: Tensor | None = None,
 ) -> Explanation:
     """Put an attack's result into an Explanation: `found` before and `kept` after 8-bit saving; everything is counted on `kept`.
 
     `image` N C H W the adversarial pictures, multiples of 1/255; `exact`: before rounding; `difference` = image - pixels; `before`, `after`: the
     predicted classes, `before_share`, `after_share` their softmax shares; `success`; `linf`, `l2` of the difference; `exact_l2`: before rounding.
     """
-    origin = p.pixels if start is None else start
-    first = p.logits if start is None else scores(p, start)
+    origin, first = p.pixels, p.logits
     wanted = p.target if targeted else first.argmax(1)
     last = scores(p, kept)
     success, without = (((logits.argmax(1) == wanted) == targeted) for logits in (last, scores(p, found)))
     difference = kept - origin
     flat, exact = difference.flatten(1), (found - origin).flatten(1)
     held: dict[str, Any] = {
-        "pixels": origin,
         "image": kept,
         "exact": found,
         "difference": difference,

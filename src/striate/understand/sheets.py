@@ -44,7 +44,7 @@ def sheet(explanation: Explanation, *, layer: str | None = None) -> Figure:
     title = f"What feature maps{where} look for: projections beside the {explanation.options['count']} patches that move each most"
     if silent:
         title += f"; {silent} of {total} maps never fire"
-    heads = (["projections", "activations", ""] * ACROSS)[: len(rows[0])]
+    heads = (["projections", "patches", ""] * ACROSS)[: len(rows[0])]
     return draw.panels(rows, title=title, names=None if one else names, heads=heads, width=900)
 
 
@@ -61,7 +61,7 @@ def _pair(explanation: Explanation, layer: str, number: int) -> tuple[draw.Panel
         signal[past] = 1.0
     left = draw.Panel(tiled(signals), caption=f"map {channel}: ±{draw.short(most, 2)}")
     least, largest = draw.short(float(values.min()), 2), draw.short(float(values.max()), 2)
-    return left, draw.Panel(tiled([picture_of(each) for each in patches]), caption=f"{largest} to {least}")
+    return left, draw.Panel(tiled([picture_of(each) for each in patches]), caption=f"fires {largest} to {least}")
 
 
 def tiled(pictures: list[Array]) -> Array:
