@@ -241,6 +241,12 @@ def test_errors_of_the_curve() -> None:
     assert bound_of(2) == 2 / 255
 
 
+def test_pictures_between_the_steps_are_told_of() -> None:
+    net, x, _, _ = two_classes()
+    assert not any("no 8-bit pictures" in note for note in u.fgsm(net, x, preprocess="identity").notes)
+    assert any("no 8-bit pictures" in note for note in u.fgsm(net, x + 0.3 / 255, preprocess="identity").notes)
+
+
 def test_figures_tell_what_happened() -> None:
     net, x, _, _ = two_classes()
     one = u.fgsm(net, x[:1], epsilon=200, preprocess="identity")
