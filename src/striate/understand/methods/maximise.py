@@ -126,7 +126,7 @@ def figure(explanation: Explanation) -> Figure:
     arrays, options = explanation.arrays, explanation.options
     names = [_name(explanation, int(number)) for number in arrays["unit"]]
     if "probability" in arrays:
-        names = [f"{name} {draw.percent(float(chance), 0)}" for name, chance in zip(names, arrays["probability"], strict=True)]
+        names = [f"{name}: {draw.percent(float(chance), 0)}" for name, chance in zip(names, arrays["probability"], strict=True)]
     else:
         names = [f"{name}: {draw.short(float(value))}" for name, value in zip(names, arrays["value"], strict=True)]
     where = f"channels of {explanation.layer}" if explanation.layer else "classes"
