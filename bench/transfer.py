@@ -1,14 +1,15 @@
 """Transfer to small sets: strategies compared on seeded resplits, seconds from command to report, the naive loop, ten labels a class.
 
-    python bench/transfer.py resplits --photos DIR --weights DIR                       # codes once, then 20 resplits a net; minutes
-    python bench/transfer.py resplits --photos DIR --weights DIR --train 5 --nets squeezenet1_1   # fine-tuning and scratch too, on 5 of them; long
-    python bench/transfer.py times --photos DIR --weights DIR                          # cold and cached commands, and the naive loop; minutes
-    python bench/transfer.py few --photos DIR --weights DIR                            # ten labels a class, 20 draws, photographs and CIFAR-10
+    python bench/transfer.py resplits                                  # codes once, then 20 resplits a net; minutes
+    python bench/transfer.py resplits --train 5 --nets squeezenet1_1   # fine-tuning and scratch too, on 5 of them; long
+    python bench/transfer.py times                                     # cold and cached commands, and the naive loop; minutes
+    python bench/transfer.py few                                       # ten labels a class, 20 draws, photographs and CIFAR-10
 
-`--photos` is a folder of train/ and val/ with class folders (ants and bees: 245 and 153 pictures); `--weights` holds resnet50_v1.safetensors and
-squeezenet1_1.pth. `few` also needs STRIATE_DATA. One official validation part decides nothing at one point, so strategies are compared on stratified
-resplits of all labelled pictures (as many held out as the official part has), seed by seed, as paired differences with a 95 % t interval. The plain
-probe is what everybody does first: centre crops of 224 pixels, pooled codes of the last layer, scikit-learn's LogisticRegression as it comes.
+STRIATE_PHOTOS (or --photos) is a folder of train/ and val/ with class folders (ants and bees: 245 and 153 pictures); STRIATE_WEIGHTS (or --weights)
+holds resnet50_v1.safetensors and squeezenet1_1.pth. `few` also needs STRIATE_DATA. One official validation part decides nothing at one point, so
+strategies are compared on stratified resplits of all labelled pictures (as many held out as the official part has), seed by seed, as paired
+differences with a 95 % t interval. The plain probe is what everybody does first: centre crops of 224 pixels, pooled codes of the last layer,
+scikit-learn's LogisticRegression as it comes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ TOP = {"resnet50_v1": "layer4", "squeezenet1_1": "features.12"}
 LIMITS = {("resnet50_v1", "linear"): 25, ("resnet50_v1", "auto"): 150, ("squeezenet1_1", "linear"): 12, "cached": 8}
 """Seconds from command to report on the reference machine."""
 T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262, 20: 2.093, 30: 2.045}
+
+
+def told(asked):
+    """Return the settings without this machine's paths."""
+    return {name: Path(value).name if name in ("photos", "weights") else value for name, value in vars(asked).items()}
 
 
 def interval(values):
@@ -122,7 +128,7 @@ def trained(net, weights, whole, seen, held, strategy, epochs, seed):
 def resplits(asked):
     from striate.data.splits import stratified
 
-    result = Result("transfer-resplits", f"Transfer to photographs: {asked.draws} resplits", vars(asked))
+    result = Result("transfer-resplits", f"Transfer to photographs: {asked.draws} resplits", told(asked))
     for net in asked.nets:
         whole, count, official = whole_of(asked.photos)
         found, plain, data = codes_of(net, asked.weights, whole)
@@ -156,7 +162,7 @@ def few(asked):
     from striate.classical import HOG
     from striate.core.runtime import generator
 
-    result = Result("transfer-few", f"Ten labels a class, {asked.draws} draws", vars(asked))
+    result = Result("transfer-few", f"Ten labels a class, {asked.draws} draws", told(asked))
     import torch
     from sklearn.svm import LinearSVC
 
@@ -247,7 +253,7 @@ def times(asked):
         answers = alternate(asked.rounds, jobs)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    result = Result("transfer-times", "Transfer to photographs: from command to report", vars(asked))
+    result = Result("transfer-times", "Transfer to photographs: from command to report", told(asked))
     result.saw_ceilings(answers["ceilings"])
     for net in asked.nets:
         for strategy in asked.strategies:
@@ -272,7 +278,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("resplits", "times", "few"))
     parser.add_argument("--photos", type=Path, default=os.environ.get("STRIATE_PHOTOS"), help="folder of labelled photographs (STRIATE_PHOTOS)")
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the weight files")
+    parser.add_argument("--weights", type=Path, default=os.environ.get("STRIATE_WEIGHTS"), help="folder of the weight files (STRIATE_WEIGHTS)")
     parser.add_argument("--nets", nargs="+", default=list(FILES), choices=list(FILES))
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--train", type=int, default=0, help="resplits on which fine-tuning and training from scratch are tried too")
@@ -285,6 +291,8 @@ def main():
     asked = parser.parse_args()
     if not asked.photos or not Path(asked.photos).is_dir():
         sys.exit("give --photos, a folder of labelled photographs, or set STRIATE_PHOTOS")
+    if not asked.weights or not Path(asked.weights).is_dir():
+        sys.exit("give --weights, the folder of the weight files, or set STRIATE_WEIGHTS")
     began = time.perf_counter()
     {"resplits": resplits, "times": times, "few": few}[asked.what](asked)
     say(f"{time.perf_counter() - began:.0f} s in all")

@@ -17,7 +17,7 @@ from striate.transfer.pooling import Pool
 LARGE = 4000
 """With more training pictures the choice is made on so many of them, drawn by class."""
 CLOSE = 0.02
-"""A choice further down the list has to be better by this share of the log-loss."""
+"""A choice further down the list has to be better by this share of the log-loss, and by more than one standard error of the difference."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Compared:
-    """One choice and the classifier fitted to it on the pictures the choice was made on."""
+    """One choice and the classifier fitted to it on the pictures the choice was made on, whose held-out losses are `losses`."""
 
     choice: Choice
     fitted: Fitted
+    losses: npt.NDArray[np.float64]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -75,17 +76,20 @@ def compare(
     wanted = candidates(codes.at) if choices is None else tuple(choices)
     part = sample(codes, seed)
     targets = np.asarray(part.targets)
-    return [
-        Compared(choice, fit(choice.features(part), targets, classes=codes.classes, kind=kind, class_weights=class_weights, seed=seed))
-        for choice in wanted
-    ]
+    found = []
+    for choice in wanted:
+        fitted = fit(choice.features(part), targets, classes=codes.classes, kind=kind, class_weights=class_weights, seed=seed)
+        found.append(Compared(choice, fitted, fitted.losses(targets)))
+    return found
 
 
 def best(found: Sequence[Compared]) -> Compared:
-    """Return the least cross-validated log-loss; one that stands earlier wins unless a later one is clearly better."""
+    """Return the least cross-validated log-loss; one that stands earlier wins unless a later one is clearly better, picture by picture."""
     chosen = found[0]
     for other in found[1:]:
-        if other.fitted.loss < (1 - CLOSE) * chosen.fitted.loss:
+        gains = chosen.losses - other.losses
+        error = float(gains.std(ddof=1)) / np.sqrt(len(gains))
+        if gains.mean() > max(CLOSE * chosen.losses.mean(), error):
             chosen = other
     return chosen
 

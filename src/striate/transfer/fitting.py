@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.core.errors import ArgumentError, DataError
+from striate.core.runtime import derived_seed
 from striate.data.splits import fold_of, stratified
 from striate.training import figures
 from striate.training.calibration import find_temperature, softmax
@@ -25,6 +26,8 @@ Kind = Literal["softmax", "hinge"]
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Values of C, the inverse of the penalty's weight, that are compared; then those half way (by the logarithm) to the best one's neighbours."""
 FOLDS = 5
+FEW, SHUFFLES = 150, 5
+"""Below so many pictures the folds are dealt again by other shuffles, up to so often: what few pictures say of each other is mostly chance."""
 LARGE = 4000
 """With more pictures one held-out fifth is enough to choose by."""
 
@@ -46,6 +49,13 @@ class Fitted:
     error: float
     loss: float
     tried: dict[float, float]
+
+    def losses(self, targets: npt.ArrayLike) -> Floats:
+        """Return each picture's mean held-out log-loss, in the order of `np.unique(held_rows)`; `targets` are those of all pictures, N."""
+        wanted = np.asarray(targets)[self.held_rows]
+        shares = softmax(self.held_logits / self.temperature)[np.arange(len(wanted)), wanted]
+        rows, place = np.unique(self.held_rows, return_inverse=True)
+        return np.bincount(place, weights=-np.log(np.maximum(shares, 1e-12))) / np.bincount(place, minlength=len(rows))
 
     def logits(self, codes: npt.ArrayLike) -> Floats:
         """Return logits N K of codes N D."""
@@ -154,11 +164,12 @@ def _spanned(values: Floats) -> tuple[Floats, Floats]:
 
 
 def _parts(targets: Ints, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
-    """Return (seen, held out) rows: folds in which every class is in both parts, or one held-out fifth of a large set."""
+    """Return (seen, held out) rows: folds that leave every class to be seen, of several shuffles where pictures are few; or one held-out fifth."""
     if len(targets) > LARGE:
         return [stratified(targets, len(targets), 0.2, seed)]
     count = max(2, min(folds, len(targets)))  # two of a class are dealt to two folds, so that every class is always seen
-    return [fold_of(targets, fold, count, seed) for fold in range(count)]
+    repeats = max(1, min(SHUFFLES, FEW // len(targets)))
+    return [fold_of(targets, fold, count, derived_seed(seed, repeat) if repeat else seed) for repeat in range(repeats) for fold in range(count)]
 
 
 def _outputs(seen: Floats, targets: Ints, held: Floats, strength: float, kind: Kind, class_weights: bool) -> Floats:
