@@ -122,6 +122,13 @@ def test_several_pictures_of_a_class_differ_and_more_so_with_diversity(trained_d
     assert likeness(2.0) < likeness(0.0) < 0.999
 
 
+def test_a_network_without_maps_has_several_pictures_too() -> None:
+    made = u.maximise(Linear(), target=1, count=2, diversity=0.3, shape=(1, 8, 8), steps=40, rate=0.3, rivals=0, jitter=0)
+    first, second = made.arrays["image"]
+    assert np.abs(first - second).mean() > 0.05
+    assert (made.arrays["value"] > 0).all()
+
+
 def test_every_digit_is_recognised(trained_digits: nn.Module) -> None:
     made = u.maximise(trained_digits, shape=(1, 8, 8), steps=60, rate=0.1)
     assert made.receipts["recognised"] == 1
@@ -147,6 +154,7 @@ def test_every_digit_is_recognised(trained_digits: nn.Module) -> None:
         ({"rate": -1.0}, "rate"),
         ({"count": 0}, "count"),
         ({"rivals": -1.0}, "rivals"),
+        ({"diversity": -1.0}, "diversity"),
         ({"tv": float("nan")}, "tv"),
         ({"shape": (3, 8)}, r"such as \(3, 224, 224\)"),
         ({"shape": None}, "does not say how large"),

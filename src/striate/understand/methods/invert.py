@@ -43,7 +43,7 @@ def invert(
     parametrise: Literal["both", "fourier", "pixels"] = "both",
     steps: int = 400,
     rate: float = 0.2,
-    tv: float = 0.0001,
+    tv: float = 0.002,
     power: float = 2.0,
     preprocess: Any = None,
     batch: int | None = None,

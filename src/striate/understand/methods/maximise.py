@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from striate.core.runtime import generator as seeded
 from striate.probe import rules
 from striate.understand.ascending import Objective, Priors, Pull, check_pace, climb, gradient, high_frequencies
 from striate.understand.explanation import Explanation
-from striate.understand.figures import class_name
+from striate.understand.figures import MOST, class_name
 from striate.understand.inputs import Prepared, chosen_preprocess, default_layer, opened, prepare
 from striate.understand.parametrisations import Parametrisation, parametrisation
 from striate.understand.reading import reading
@@ -73,8 +74,9 @@ def maximise(
     Raises `ArgumentError`, `UnknownNameError`. Sources: Simonyan et al. 2014; Olah et al. 2017; row U4.
     """
     check_pace(steps, rate)
-    if not (math.isfinite(rivals) and rivals >= 0):
-        raise ArgumentError(f"rivals: got {rivals}, expected 0 or more")
+    for name, value in (("rivals", rivals), ("diversity", diversity)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ArgumentError(f"{name}: got {value}, expected 0 or more")
     if count < 1:
         raise ArgumentError(f"count: got {count}, expected 1 or more")
     size = _shape(model, preprocess, shape)
@@ -135,16 +137,22 @@ def figure(explanation: Explanation) -> Figure:
         title = f"Pictures that {_name(explanation, 0)} answers to most"
     side = arrays["image"].shape[-1]
     count = int(options["count"])
+    if len(names) > MOST:
+        title += f" (the first {MOST} of {len(names)} pictures)"
     return draw.grid(
-        list(arrays["image"]), names, title=title, columns=count if count > 1 else None, size=112 if side < draw.SMALL_PICTURE else 172, width=900
+        list(arrays["image"][:MOST]),
+        names[:MOST],
+        title=title,
+        columns=count if count > 1 else None,
+        size=112 if side < draw.SMALL_PICTURE else 172,
+        width=900,
     )
 
 
 def _name(explanation: Explanation, unit: int) -> str:
     if explanation.layer is None and explanation.target is not None:
-        return class_name(explanation, explanation.target[unit * int(explanation.options["count"])]).partition(",")[
-            0
-        ]  # ImageNet's names list several
+        name = class_name(explanation, explanation.target[unit * int(explanation.options["count"])])
+        return name.partition(",")[0]  # ImageNet's names list several
     return str(explanation.options["units"][unit])
 
 
@@ -153,8 +161,8 @@ def _grown(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the pictures of some units, `count` of each, their values, and for how many steps each was silent."""
     layer = units[0].layer
-    wanted = [layer] if layer is not None else [default_layer(p.network, p.inputs)] if count > 1 and diversity else []
-    with reading(p, wanted) if wanted else _nothing() as read:
+    apart_at = layer if layer is not None else _maps(p) if count > 1 and diversity else None
+    with reading(p, [apart_at]) if apart_at is not None else nullcontext(dict) as read:
 
         def answers(pixels: Tensor) -> list[Tensor]:
             return list(torch.split(p.model(pixels) if layer is None else read(pixels)[layer], count))
@@ -163,7 +171,8 @@ def _grown(
             return torch.cat([unit.lead(part, rivals) for unit, part in zip(units, answers(pixels), strict=True)])
 
         def apart(pixels: Tensor) -> Tensor:
-            return torch.cat([_difference(part) for part in torch.split(read(pixels)[wanted[0]], count)])
+            seen = pixels.flatten(1) - 0.5 if apart_at is None else read(pixels)[apart_at]
+            return torch.cat([_difference(part) for part in torch.split(seen, count)])
 
         def rescue(wish: Objective, pixels: Tensor) -> Tensor:
             try:
@@ -201,11 +210,19 @@ def _started(how: Parametrisation, objective: Objective, generators: Sequence[to
     return best
 
 
-def _difference(output: Tensor) -> Tensor:
-    """Return for the pictures of one unit how unlike the others each is at a layer: minus the mean cosine between Gram matrices."""
-    flat = output.flatten(2) if output.ndim == 4 else output[..., None]
-    gram = (flat @ flat.transpose(1, 2)).flatten(1)
-    normed = gram / gram.norm(dim=1, keepdim=True).clamp(min=1e-12)
+def _maps(p: Prepared) -> str | None:
+    """Return the layer at which pictures of a class are compared, or None (then the pictures themselves are) for a network without maps."""
+    try:
+        return default_layer(p.network, p.inputs)
+    except ArgumentError:
+        return None
+
+
+def _difference(seen: Tensor) -> Tensor:
+    """Return for the pictures of one unit how unlike the others each is: minus the mean cosine between Gram matrices (N C H W), or codes (N F)."""
+    flat = seen.flatten(2) if seen.ndim == 4 else seen
+    likeness = (flat @ flat.transpose(1, 2)).flatten(1) if seen.ndim == 4 else flat
+    normed = likeness / likeness.norm(dim=1, keepdim=True).clamp(min=1e-12)
     cosine = normed @ normed.T
     unlike: Tensor = -(cosine.sum(1) - cosine.diagonal()) / max(1, len(cosine) - 1)
     return unlike
@@ -214,16 +231,6 @@ def _difference(output: Tensor) -> Tensor:
 def _seeded(seed: int, unit: Unit, turn: int, use: int = 0) -> torch.Generator:
     where = 0 if unit.position is None else 1 + unit.position[0] * 65_537 + unit.position[1]
     return seeded(seed, unit.layer is not None, unit.number, where, turn, use)
-
-
-class _nothing:  # noqa: N801 - stands where a function stands
-    """A `reading` of no layers."""
-
-    def __enter__(self) -> Any:
-        return dict
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def _shape(model: Any, preprocess: Any, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
