@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 import striate.understand as u
+from striate import zoo
 from striate.cli import main
 from striate.cli.looking import Subject
-from striate.core.errors import ArgumentError
+from striate.core.errors import ArgumentError, UnknownNameError
 from striate.training import train
-from striate.understand.explaining import chosen, explain, for_images, parsed_options
+from striate.understand.explaining import chosen, explain, maps, named_only, parsed_options
 from striate.understand.registry import methods
 
 
@@ -143,9 +144,56 @@ def test_methods_share_target_and_seed_and_failures_of_all_are_named():
         explain(model, method="saliency")
     with pytest.raises(ArgumentError, match="looks at a data set"):
         explain(model, images, method="neighbours")
-    assert "guided" in for_images()
-    assert chosen("all") == for_images()
+
+
+def test_all_is_every_map_and_says_what_it_leaves_out(run, picture, tmp_path, capsys):
+    assert {"guided", "occlusion", "grad_cam"} <= set(maps())
+    assert set(maps()) | set(named_only()) == set(methods.names())
+    assert chosen("all") == maps()
     assert chosen("filters") == ("filters",)
+    assert chosen("pgd,all,Grad-CAM") == ("pgd", *maps())
+    assert main(["explain", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in named_only())
+    assert main(["explain", str(run), str(picture), "--method", "all,fgsm", "--set", "occlusion.window=7", "--out", str(tmp_path / "o")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "to be asked for by name: ddn, deepfool, dream, filters," in said, "fgsm was asked for"
+    page = (tmp_path / "o" / "explained.html").read_text(encoding="utf-8")
+    assert "to be asked for by name" in page
+    assert "FGSM" in page
+    with pytest.raises(UnknownNameError, match="Did you mean all"):
+        chosen("al")
+
+
+def test_a_failure_within_all_is_named_and_one_asked_for_raises():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(4 * 100, 3))
+    images = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    small = {"occlusion": {"stride": 3}, "smoothgrad": {"samples": 2}}
+    made = explain(model, images, method="all", options=small)
+    assert set(made.failures) == {"guided", "deconvnet"}
+    assert set(made.left_out) == set(named_only())
+    with pytest.raises(ArgumentError, match="no ReLU"):
+        explain(model, images, method="all,guided", options=small)
+
+
+def test_a_bare_file_of_imagenet_has_names(tmp_path, capsys):
+    network = zoo.build("squeezenet1_1", classes=1000, input=(3, 224, 224))
+    torch.save(network.state_dict(), tmp_path / "squeeze.pth")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 300, 3), dtype=np.uint8)).save(tmp_path / "noise.png")
+    words = ["explain", "squeezenet1_1", str(tmp_path / "noise.png"), "--weights", str(tmp_path / "squeeze.pth"), "--out", str(tmp_path / "o")]
+    assert main([*words, "--method", "saliency", "--target", "goldfish", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["methods"]["saliency"]
+    assert told["target"] == [1]
+    assert told["classes"][1] == "goldfish"
+    assert told["arrays"]["pixels"] == [1, 3, 224, 224], "prepared as for ImageNet"
+    assert any("names neither classes nor a preprocess" in note for note in told["notes"])
+    assert main([*words, "--method", "saliency", "--target", "goldfisch"]) == 2
+    assert "goldfish" in capsys.readouterr().err
+    zoo.save_weights(network, tmp_path / "own.safetensors", classes=[f"kind {number}" for number in range(1000)])
+    mine = zoo.build("squeezenet1_1", classes=1000, input=(3, 224, 224), weights=tmp_path / "own.safetensors")
+    with u.prepare(mine, torch.zeros(1, 3, 64, 64)) as p:
+        assert p.classes[1] == "kind 1", "a file's own names stay"
+        assert not any("ImageNet" in note for note in p.notes)
 
 
 def test_options_find_their_method():

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     options={
         "model": "A run's folder or its name under runs/; or a name of the zoo (or timm:NAME) with --weights; or package.module:factory.",
         "images": "Pictures, folders of them, or quoted patterns such as 'scans/*.png'.",
-        "method": "Methods with commas between; or maps, all that say where; or all.",
+        "method": "Methods with commas between, or all: every map. Only when named: ddn, deepfool, dream, fgsm, filters, fooling, invert, maximise, "
+        "pgd, style, which make pictures; attack_curve, code_map, dead_filters, neighbours, sparsity, top_patches, which look at data.",
         "errors": "Explain the run's most confident errors on --split instead of pictures.",
         "target": "The class to explain, its number or name. By default the predicted one.",
         "receipts": "cheap: raw range and completeness; full: also check each method on these pictures (slow).",
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     examples=(
         "striate explain runs/photos-resnet18-1 cat.jpg dog.jpg",
         "striate explain runs/photos-resnet18-1 cat.jpg --method occlusion --set occlusion.window=31 --receipts full",
-        "striate explain resnet50 cat.jpg --weights resnet50.safetensors --preprocess imagenet --method maps",
+        "striate explain resnet50 cat.jpg --weights resnet50.safetensors --method all",
         "striate explain runs/photos-resnet18-1 --errors",
     ),
     torch=True,
@@ -72,7 +73,7 @@ def explain(
     from striate.cli.output import aside, duration, print_json, say, shown_path, table
     from striate.core.errors import ArgumentError
     from striate.core.storage import write_text
-    from striate.understand.explaining import WORDS, chosen, parsed_options
+    from striate.understand.explaining import chosen, parsed_options, unasked
     from striate.understand.registry import methods
     from striate.use.files import find
 
@@ -95,7 +96,6 @@ def explain(
 
     opened = subject.open()
     shown, captions = _errors(subject, opened, data, split, count) if errors else (None if found is None else list(found.files), [])
-    asked = method if method in WORDS else names
     with watching(json) as watch:
         looked_at = subject.data(data) if "data" in needs else None
         settings: dict[str, Any] = {
@@ -106,7 +106,7 @@ def explain(
             "seed": seed,
             "watch": watch,
         }
-        made = look(opened, shown, method=asked, data=looked_at, **settings)
+        made = look(opened, shown, method=method, data=looked_at, **settings)
         made = made.named(captions) if captions else made
         place = subject.place(out, "errors-explained" if errors else "explained")
         endings = ("png", "npz") if arrays else ("png",)
@@ -123,6 +123,8 @@ def explain(
         aside(note if len(names_of) == len(made.explanations) else f"{', '.join(names_of)}: {note}")
     for name, reason in made.failures.items():
         aside(f"{name}: {reason}")
+    if made.left_out:
+        aside(unasked(made.left_out))
     say(shown_path(page))
 
 
@@ -143,7 +145,11 @@ def _notes(made: Explained) -> dict[str, list[str]]:
 
 def _as_json(made: Explained, files: Mapping[str, list[Path]]) -> dict[str, Any]:
     told = {name: each.to_json() | {"seconds": made.seconds[name]} for name, each in made.explanations.items()}
-    return {"methods": {name: told[name] | {"files": [str(file) for file in files[name]]} for name in told}, "failures": dict(made.failures)}
+    return {
+        "methods": {name: told[name] | {"files": [str(file) for file in files[name]]} for name in told},
+        "failures": dict(made.failures),
+        "left_out": list(made.left_out),
+    }
 
 
 def _errors(subject: Subject, run: Any, data: str | None, split: str, count: int) -> tuple[Any, list[str]]:

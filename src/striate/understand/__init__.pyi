@@ -3,8 +3,8 @@ from .explaining import explain as explain
 from .explanation import Explanation as Explanation
 from .explanation import load as load
 from .inputs import Prepared as Prepared
-from .inputs import default_layer as default_layer
 from .inputs import prepare as prepare
+from .last_maps import default_layer as default_layer
 from .methods.activations import activations as activations
 from .methods.attack_curve import attack_curve as attack_curve
 from .methods.code_map import code_map as code_map

@@ -6,7 +6,6 @@ Whether a head is of this kind is not guessed from its layers but computed: the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,14 +19,12 @@ from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError
 from striate.probe import activations, edited
-from striate.probe.watching import Watch, is_leaf
+from striate.understand.last_maps import LastMaps
 from striate.understand.pixel_gradients import know
 
 if TYPE_CHECKING:
     from striate.understand.inputs import Prepared
 
-_PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
-"""Operations after the last layer that are not it: a map is looked at before it is pooled."""
 SAME = 1e-4
 """How near, relative to the largest score, scores computed from pooled maps must come."""
 
@@ -75,50 +72,18 @@ def _last(p: Prepared) -> tuple[str, Tensor, Tensor | None]:
             maps = torch.cat([found for found, _ in _cut(p, name, gradients=False)])
             if (weights := _head(p.network, maps, p.logits)) is not None:
                 return name, maps, weights
-    seen = _LastMaps(p)
-    maps = torch.cat(seen.maps)
+    seen, found, logits = LastMaps(p.network), list[Tensor](), list[Tensor]()
+    for part in p.chunks():
+        with seen.watching():
+            logits.append(p.model(p.pixels[part]))
+        whole = seen.maps
+        found.append(_wide(activations(p.network, p.preprocess(p.pixels[part]), at=seen.name)[seen.name] if whole is None else whole))
+    know(p, torch.cat(logits))
+    maps = torch.cat(found)
     weights = _head(p.network, maps, p.logits)
     if weights is not None:
         _FOUND[p.network] = seen.name
     return seen.name, maps, weights
-
-
-class _LastMaps:
-    """Runs the network once over the pictures and keeps the output of the last layer or function that gives maps."""
-
-    def __init__(self, p: Prepared) -> None:
-        self.network, self.name, self.maps = p.network, "", list[Tensor]()
-        logits = []
-        self._last: Tensor | None = None
-        self._version = 0
-        for part in p.chunks():
-            watch = Watch(p.network, gradients=False)
-            watch.live = self._passing
-            with torch.no_grad(), watch.watching():
-                logits.append(p.model(p.pixels[part]))
-            self.maps.append(self._taken(p, part))
-        know(p, torch.cat(logits))
-
-    def _taken(self, p: Prepared, part: slice) -> Tensor:
-        if self._last is None:
-            raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1), so there is none to look at; give layer=")
-        if self._last._version != self._version:  # noqa: SLF001 - the way to know that a later operation has written into it
-            return _wide(activations(p.network, p.preprocess(p.pixels[part]), at=self.name)[self.name])
-        return _wide(self._last)
-
-    def _passing(self, address: str, turn: int, output: Any) -> Any:
-        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1 and self._is_one(address):
-            self.name, self._last = f"{address}[{turn}]" if turn else address, output
-            self._version = output._version  # noqa: SLF001
-        return output
-
-    def _is_one(self, address: str) -> bool:
-        parent, mark, function = address.rpartition("/")
-        if mark and "#" in function:
-            inside = self.network.get_submodule(parent)
-            return not _PASSED.search(function) and not (parent and is_leaf(inside))
-        module = self.network.get_submodule(address)
-        return is_leaf(module) and not _PASSED.search(type(module).__name__)
 
 
 def _head(network: nn.Module, maps: Tensor, logits: Tensor) -> Tensor | None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError
 from striate.probe import activations, record
-from striate.understand.inputs import Prepared, default_layer
+from striate.understand.inputs import Prepared
+from striate.understand.last_maps import default_layer
 from striate.understand.samples import Samples
 
 Array = np.ndarray[Any, Any]

@@ -14,17 +14,21 @@ from striate.understand.explanation import Explanation
 from striate.understand.registry import methods, options_of
 
 Receipts = Literal["cheap", "full"]
-WORDS = ("maps", "all")
-"""What stands for many methods; those that have nothing to say on a model are then told, not raised."""
+ALL = "all"
+"""Stands for every method that answers about pictures with a map: quick ones. What makes pictures or looks at a data set is run when named."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What `explain` returns: explanations by method, in the order asked for, how long each took, and which had nothing to say and why."""
+    """What `explain` returns: explanations by method, in the order asked for, how long each took, and which had nothing to say and why.
+
+    `left_out`: with `all`, the methods that are run only when named (see `named_only`).
+    """
 
     explanations: Mapping[str, Explanation]
     seconds: Mapping[str, float]
     failures: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def __getitem__(self, method: str) -> Explanation:
         """Return one method's explanation; raises `UnknownNameError`."""
@@ -44,7 +48,7 @@ class Explained:
         from striate.understand.pages import page
 
         told = [f"{name}: {reason}" for name, reason in self.failures.items()]
-        return page(list(self.explanations.values()), title=title, lead=lead, failures=told)
+        return page(list(self.explanations.values()), title=title, lead=lead, failures=told, more=unasked(self.left_out))
 
 
 def explain(
@@ -60,15 +64,16 @@ def explain(
     seed: int = 0,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Explained:
-    """Run one or several methods with the same target, preprocess and seed: names, `maps` (those that say where) or `all` that explain pictures.
+    """Run one or several methods with the same target, preprocess and seed: names, or `all`, every map of the pictures, alone or among names.
 
     `images`: what every method takes, or None where none needs them; `data`: for methods that look at a data set; a method of pairs takes two images.
     `options`: a mapping for each method that needs one, `{"occlusion": {"window": 15}}`. `receipts="full"`: check each explanation (`receipts.py`;
-    slow). With `maps` and `all`, a method that cannot say anything about this model (guided backpropagation where there is no ReLU) is named in
-    `failures`; one asked for by name raises. `watch(name, number, of)` is called before each. Raises `UnknownNameError`, and `ArgumentError` for
-    what is missing.
+    slow). Of `all`, a method that cannot say anything about this model (guided backpropagation where there is no ReLU) is named in `failures`, and
+    `left_out` names what `all` does not stand for; one asked for by name raises. `watch(name, number, of)` is called before each.
+    Raises `UnknownNameError`, and `ArgumentError` for what is missing.
     """
     names = chosen(method)
+    named = {_plain(part) for part in _parts(method)}
     checked = checked_options(options or {}, names)
     if receipts not in ("cheap", "full"):
         raise unknown_name("receipts", str(receipts), ("cheap", "full"))
@@ -85,7 +90,7 @@ def explain(
             if receipts == "full" and methods.entry(name).facts["needs"] == "images":
                 made = _with_receipts(model, images, made, preprocess, seed)
         except StriateError as error:
-            if method not in WORDS:
+            if name in named:
                 raise
             failures[name] = str(error)
             continue
@@ -93,7 +98,7 @@ def explain(
         seconds[name] = time.perf_counter() - began
     if not found:
         raise ArgumentError("no method had anything to say: " + "; ".join(f"{name}: {reason}" for name, reason in failures.items()))
-    return Explained(found, seconds, failures)
+    return Explained(found, seconds, failures, tuple(name for name in named_only() if name not in names) if ALL in named else ())
 
 
 def subject_of(method: str, images: Any, data: Any) -> tuple[Any, ...]:
@@ -125,20 +130,42 @@ def run(
     return made
 
 
-def for_images(*, maps: bool = False) -> tuple[str, ...]:
-    """Return the methods that explain pictures, in alphabetical order: what `all` means; with `maps` only those whose answer is a map."""
-    return tuple(entry.name for entry in methods if entry.facts["needs"] == "images" and (not maps or entry.facts["kind"] == "map"))
+def maps() -> tuple[str, ...]:
+    """Return the methods that answer about pictures with a map, in alphabetical order: what `all` stands for."""
+    return tuple(entry.name for entry in methods if entry.facts["needs"] == "images" and entry.facts["kind"] == "map")
+
+
+def named_only() -> tuple[str, ...]:
+    """Return the other methods: those that make pictures, step by step, and those that look at a data set."""
+    return tuple(name for name in methods.names() if name not in maps())
+
+
+def unasked(names: Sequence[str]) -> str:
+    """Say which of these methods `all` leaves out and why; empty for none."""
+    of_data = [name for name in names if methods.entry(name).facts["needs"] == "data"]
+    others = [name for name in names if name not in of_data]
+    told = [f"{', '.join(group)} ({why})" for group, why in ((others, "they make pictures"), (of_data, "they look at a data set")) if group]
+    return f"all is every map; to be asked for by name: {'; '.join(told)}" if told else ""
 
 
 def chosen(method: str | Sequence[str]) -> tuple[str, ...]:
-    """Return method names: one, several (a list, or with commas), `maps` or `all`. Raises `UnknownNameError`; `ArgumentError` for none."""
-    asked = [part.strip() for part in method.split(",")] if isinstance(method, str) else list(method)
-    if len(asked) == 1 and asked[0] in WORDS:
-        return for_images(maps=asked[0] == "maps")
-    names = tuple(dict.fromkeys(methods.entry(_plain(name)).name for name in asked if name))
+    """Return method names: one, several (a list, or with commas), `all` alone or among them. Raises `UnknownNameError`; `ArgumentError` for none."""
+    names: list[str] = []
+    for part in _parts(method):
+        names += maps() if _plain(part) == ALL else (_known(part),)
     if not names:
         raise ArgumentError(f"method: got none, expected all, or some of {', '.join(methods.names())}")
-    return names
+    return tuple(dict.fromkeys(names))
+
+
+def _parts(method: str | Sequence[str]) -> list[str]:
+    return [part for part in ([part.strip() for part in method.split(",")] if isinstance(method, str) else method) if part]
+
+
+def _known(name: str) -> str:
+    if _plain(name) not in methods:
+        raise unknown_name("method", name, (ALL, *methods.names()))
+    return methods.entry(_plain(name)).name
 
 
 def checked_options(options: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -14,24 +14,24 @@ from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError, unknown_name
 from striate.core.runtime import generator as seeded
-from striate.probe import original, record, traceless
+from striate.probe import original, traceless
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import of_array, of_model
 from striate.understand.pictures import pixels_of
+from striate.zoo.published import PUBLISHED, imagenet_classes
 
 if TYPE_CHECKING:
     from striate.understand.registry import Kind
 
 PIXELS_AT_ONCE = 32 * 224 * 224
 """Of one chunk, unless `batch` says otherwise; small pictures come in up to 512."""
+IMAGENET = 1000
+"""Classes of ImageNet."""
 _MISFIT = re.compile(
     r"(expected input|shapes cannot be multiplied|size mismatch|must match the size|kernel size can't be greater|output size is too small"
     r"|invalid for input of size|expected .* channels|sizes? .* must match|too small)",
     re.IGNORECASE,
 )
-
-_PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
-"""Operations after the last layer that are not it: a map is looked at before it is pooled."""
 
 
 class Prepared:
@@ -225,6 +225,7 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     network, own, classes = opened(model)
     inner, notes = original(network)
     how, said = chosen_preprocess(preprocess, own)
+    said += assumed(inner, preprocess)
     check_weights(inner)
     pixels, names, changed = pixels_of(images, how)
     first = next((p for p in inner.parameters() if p.is_floating_point()), None)
@@ -267,7 +268,40 @@ def opened(model: Any) -> tuple[nn.Module, Any, tuple[str, ...]]:
     loaded = loaded_into(inner)
     own = getattr(inner, "preprocess", None)
     preprocess = loaded.preprocess if loaded is not None else own if hasattr(own, "to_json") else None
+    if bare_imagenet(inner):
+        return model, preprocess or _imagenets(inner), imagenet_classes()
     return model, preprocess, loaded.classes if loaded is not None and not loaded.fresh else ()
+
+
+def bare_imagenet(network: nn.Module) -> bool:
+    """Tell whether a network is taken for one of ImageNet: the zoo's, for 1,000 classes of colour pictures, from a file that names no classes."""
+    from striate.zoo import loaded_into, spec_of
+
+    spec, loaded = spec_of(network), loaded_into(network)
+    if spec is None or spec.classes != IMAGENET or tuple(spec.input[:1]) != (3,) or len(spec.input) != 3:
+        return False
+    return loaded is not None and not loaded.fresh and not loaded.classes
+
+
+def assumed(network: nn.Module, preprocess: Any) -> tuple[str, ...]:
+    """Return what is taken for granted about a network of ImageNet whose file says nothing; `preprocess` is what was asked for."""
+    from striate.zoo import loaded_into
+
+    loaded = loaded_into(network)
+    if loaded is None or not bare_imagenet(network):
+        return ()
+    if preprocess is None and loaded.preprocess is None:
+        return (f"{loaded.path.name} names neither classes nor a preprocess: those of ImageNet are taken, since it has {IMAGENET:,} outputs",)
+    return (f"{loaded.path.name} names no classes: those of ImageNet are shown, since it has {IMAGENET:,} outputs",)
+
+
+def _imagenets(network: nn.Module) -> Any:
+    """Return how pictures are prepared for this architecture's published weights, else ImageNet's usual way."""
+    from striate.zoo import imagenet_preprocess, spec_of
+
+    spec = spec_of(network)
+    known = [item for item in PUBLISHED if spec is not None and item.architecture == spec.name]
+    return known[0].preprocess if known else imagenet_preprocess(min(spec.input[1:]) if spec is not None else 224)
 
 
 def chosen_preprocess(asked: Any, own: Any) -> tuple[Any, tuple[str, ...]]:
@@ -300,21 +334,6 @@ def _finite(tensor: Tensor) -> bool:
     if tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64):
         return bool(np.isfinite(tensor.numpy()).all())  # a tenth of torch's time
     return bool(tensor.isfinite().all())
-
-
-def default_layer(model: nn.Module, images: Tensor) -> str:
-    """Return the last layer that still gives a map (N C H W with H, W > 1) before the pooling that ends it: what a CAM looks at by default.
-
-    `images`: the network's input, one picture is enough. Raises `ArgumentError` for a network without any map.
-    """
-    best: str | None = None
-    for call in record(model, images[:1]):
-        shape = call.outputs[0].shape if len(call.outputs) == 1 else ()
-        if len(shape) == 4 and min(shape[-2:]) > 1 and not _PASSED.search(call.operation):
-            best = call.key
-    if best is None:
-        raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1), so there is none to look at; give layer=")
-    return best
 
 
 def _recoloured(pixels: Tensor, channels: int) -> tuple[Tensor, str]:

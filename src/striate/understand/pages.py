@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from striate.understand.explanation import Explanation
 
 
-def page(explanations: Sequence[Explanation], *, title: str = "", lead: str = "", failures: Sequence[str] = ()) -> str:
-    """Return the document; `failures`: methods that had nothing to say, and why. Raises `ArgumentError` when there is nothing to show."""
+def page(explanations: Sequence[Explanation], *, title: str = "", lead: str = "", failures: Sequence[str] = (), more: str = "") -> str:
+    """Return the document; `failures`: methods that had nothing to say, and why; `more`: what else could be asked.
+
+    Raises `ArgumentError` when there is nothing to show.
+    """
     if not explanations:
         raise ArgumentError("explanations: got none, expected at least one")
     name = title or (titled(explanations[0]) if len(explanations) == 1 else "What the network sees")
     sections = [section(each) for each in explanations]
     if failures:
         sections.append(html.Section(f"{len(failures)} methods had nothing to say", [html.text(words) for words in failures], short="not shown"))
+    if more:
+        sections.append(html.Section("Not asked", [html.text(more)], short="not asked"))
     return html.page(name, sections, lead=lead)
 
 

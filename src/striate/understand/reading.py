@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,8 +12,8 @@ from torch import Tensor
 from striate.core.errors import ArgumentError
 from striate.probe import edited, record, tapped
 from striate.understand.inputs import Prepared
+from striate.understand.last_maps import PASSED
 
-_PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
 _RECTIFIERS = ("relu", "gelu", "silu", "elu", "hardswish", "leaky", "prelu")
 
 
@@ -75,7 +74,7 @@ def stages(p: Prepared) -> list[list[str]]:
     size: tuple[int, ...] = ()
     for call in record(p.network, p.preprocess(p.pixels[:1])):
         output = call.outputs[0] if len(call.outputs) == 1 else None
-        if output is None or output.ndim != 4 or min(output.shape[-2:]) < 2 or _PASSED.search(call.operation):
+        if output is None or output.ndim != 4 or min(output.shape[-2:]) < 2 or PASSED.search(call.operation):
             continue
         name = call.operation.lower()
         if tuple(output.shape[-2:]) != size:

@@ -13,7 +13,8 @@ from striate.core.errors import ArgumentError
 from striate.probe import activations as seen
 from striate.understand.explanation import Explanation
 from striate.understand.figures import captions, picture_of, side_of
-from striate.understand.inputs import default_layer, prepare
+from striate.understand.inputs import prepare
+from striate.understand.last_maps import default_layer
 from striate.understand.registry import method
 
 if TYPE_CHECKING:

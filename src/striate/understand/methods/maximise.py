@@ -19,7 +19,8 @@ from striate.probe import rules
 from striate.understand.ascending import Objective, Priors, Pull, check_pace, climb, gradient, high_frequencies
 from striate.understand.explanation import Explanation
 from striate.understand.figures import MOST, class_name
-from striate.understand.inputs import Prepared, chosen_preprocess, default_layer, opened, prepare
+from striate.understand.inputs import Prepared, chosen_preprocess, opened, prepare
+from striate.understand.last_maps import default_layer
 from striate.understand.parametrisations import Parametrisation, parametrisation
 from striate.understand.reading import reading
 from striate.understand.registry import method
