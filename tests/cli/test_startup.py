@@ -82,3 +82,9 @@ def test_completion_prints_the_shells_script(shell: str, expected: str, capsys: 
     text = capsys.readouterr().out
     assert expected in text
     assert "_STRIATE_COMPLETE" in text
+
+
+def test_python_m_striate_is_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "striate", "trian"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "unknown command 'trian'. Did you mean train" in done.stderr
