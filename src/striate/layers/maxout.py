@@ -32,7 +32,10 @@ class Maxout(nn.Module):
             )
         checks.values(self, x)
         dim = self.dim % x.dim()
-        largest: Tensor = torch.unflatten(x, dim, (-1, self.pieces)).max(dim + 1).values
+        pieces = torch.unflatten(x, dim, (-1, self.pieces))
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return pieces.amax(dim + 1)  # several times sooner, but its gradient would be shared among equal pieces
+        largest: Tensor = pieces.max(dim + 1).values
         return largest
 
     def extra_repr(self) -> str:

@@ -20,8 +20,7 @@ weights.
 How many parameters? Counted literally 33,724,618 (33,734,922 with biases before the batch norms); the paper prints 38.6 M. Of the seven convolutions
 of a block, three see its input, which in the blocks 2 to 4 is half as wide as its output. If a 1x1 convolution widened the input of the blocks 1 to 4
 first, all seven would go from w to w channels: 7 * 9 * Σ w² = 38,449,152, with 172,224 for the 1x1s and 5,130 for the classifier 38,626,506: the
-38.6 M. Neither the paper's text nor the generator its authors published has such a layer; so the printed number most likely belongs to a variant, and
-the network of the text is built here.
+38.6 M. The expansion rule above has no such layer; so the printed number most likely belongs to a variant, and the network of the rule is built here.
 
 Deviations: none known in the form; drop-path is drawn for each picture where the paper draws for each batch. Inputs over 32 pixels are averaged to
 one place before the classifier; sides that do not halve evenly are rounded up.
