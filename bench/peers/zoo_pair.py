@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -17,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "zoo"))
 from oracles import torchvision
 
 from striate import zoo
+from striate.core.runtime import keep_freed_memory
 from striate.zoo.registry import architectures
 
 THEIRS = {"googlenet": {"init_weights": False, "transform_input": False}, "inception_v3": {"init_weights": False, "transform_input": False}}
@@ -28,8 +30,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=7, help="turns at least")
+    parser.add_argument("--seconds", type=float, default=0.0, help="go on for so long")
     asked = parser.parse_args()
+    keep_freed_memory()
     torch.manual_seed(0)
     shape = (3, asked.size, asked.size)
     ours = zoo.build(asked.name, classes=1000, input=shape, options=imagenet(asked.name))
@@ -42,14 +46,20 @@ def main() -> None:
     y = torch.randint(1000, (asked.batch,))
     half = asked.precision == "bf16"
     found: dict[str, list[float]] = {f"{who} {what}": [] for who in models for what in ("forward", "step")}
-    for turn in range(asked.turns + 1):
-        for who, model in list(models.items())[:: 1 if turn % 2 else -1]:
-            for what, act in (("forward", forward), ("step", step)):
-                began = time.perf_counter()
+    began = time.perf_counter()
+    for turn in itertools.count():
+        if turn > asked.turns and time.perf_counter() - began > asked.seconds:
+            break
+        for what, act in (("forward", forward), ("step", step)):
+            for who, model in list(models.items())[:: 1 if turn % 2 else -1]:
+                clock = time.perf_counter()
                 act(model, x, y, half=half)
                 if turn:  # the first turn warms up
-                    found[f"{who} {what}"].append(1000 * (time.perf_counter() - began))
+                    found[f"{who} {what}"].append(1000 * (time.perf_counter() - clock))
     answer = {f"{key} ms": statistics.median(values) for key, values in found.items()}
+    for what in ("forward", "step"):
+        answer[f"{what} ratio"] = min(found[f"ours {what}"]) / min(found[f"theirs {what}"])
+    answer["turns"] = turn - 1
     print("@@ " + json.dumps(answer), flush=True)
 
 
