@@ -71,6 +71,9 @@ def test_t_sne_keeps_its_seed_and_beats_pca():
     assert first.notes[0].startswith("t-SNE by openTSNE") == (importlib.util.find_spec("openTSNE") is not None)
     with pytest.raises(ArgumentError, match="expected 1 to 6"):
         flattened(codes[:20], perplexity=7)
+    few = flattened(codes[:20])
+    assert np.array_equal(few.points, flattened(codes[:20], perplexity=19 / 3).points)
+    assert any(note.startswith("perplexity 6.33, a third of the samples") for note in few.notes)
     with pytest.raises(UnknownNameError, match="tsne"):
         flattened(codes, by="t-sne")
 

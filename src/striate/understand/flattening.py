@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from striate.core.errors import ArgumentError, unknown_name
 
 KEPT = 50
 """Principal components that t-SNE works on: what lies beyond is noise to neighbours, and costs time."""
+PERPLEXITY = 30.0
+"""How many neighbours t-SNE heeds, unless told."""
 INTERPOLATED, EXACT, THREADED = 8000, 6000, 3000
 """From so many samples on openTSNE's interpolation is faster than its tree; up to so many its exact neighbours are faster than approximate ones;
 from so many on threads are worth their waiting for each other."""
@@ -31,12 +33,12 @@ class Flat:
     notes: tuple[str, ...]
 
 
-def flattened(codes: Array, *, by: Literal["tsne", "pca"] = "tsne", perplexity: float = 30.0, seed: int = 0) -> Flat:
+def flattened(codes: Array, *, by: Literal["tsne", "pca"] = "tsne", perplexity: float | None = None, seed: int = 0) -> Flat:
     """Return a place in the plane for each code (N D).
 
     `by="pca"`: the two principal components, each with its sign so that the largest value is positive. `by="tsne"`: t-SNE, begun at those; openTSNE
-    where it is installed (the extra `maps`), else scikit-learn, and the notes say which. Raises `ArgumentError` for a perplexity beyond a third of
-    the samples.
+    where it is installed (the extra `maps`), else scikit-learn, and the notes say which. `perplexity`: default 30, or a third of the samples where
+    that is less, which the notes say. Raises `ArgumentError` for one beyond a third of the samples.
     """
     if by not in ("tsne", "pca"):
         raise unknown_name("by", by, ("tsne", "pca"))
@@ -45,10 +47,17 @@ def flattened(codes: Array, *, by: Literal["tsne", "pca"] = "tsne", perplexity: 
         components = np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
     if by == "pca":
         return Flat(components[:, :2].astype(np.float32), {"variance": float(share[:2].sum())}, ())
-    if not 1 <= perplexity <= (len(codes) - 1) / 3:
+    most = (len(codes) - 1) / 3
+    if perplexity is None:
+        perplexity = min(PERPLEXITY, max(1.0, most))
+        said = () if perplexity == PERPLEXITY else (f"perplexity {perplexity:.3g}, a third of the samples: {PERPLEXITY:g} needs more of them",)
+    else:
+        said = ()
+    if not 1 <= perplexity <= most:
         raise ArgumentError(f"perplexity: got {perplexity:g} for {len(codes)} samples, expected 1 to {(len(codes) - 1) // 3}, a third of them")
     begin = components[:, :2] / max(float(components[:, 0].std()), 1e-12) * 1e-4
-    return _tsne(components.astype(np.float32), begin, perplexity, seed)
+    flat = _tsne(components.astype(np.float32), begin, perplexity, seed)
+    return replace(flat, notes=(*flat.notes, *said))
 
 
 def principal(codes: Array, count: int) -> tuple[Array, Array]:

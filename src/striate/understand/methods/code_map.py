@@ -33,7 +33,7 @@ def code_map(
     space: Literal["codes", "pixels"] = "codes",
     split: str | None = None,
     samples: int = 2000,
-    perplexity: float = 30.0,
+    perplexity: float | None = None,
     preprocess: Any = None,
     batch: int | None = None,
     seed: int = 0,
@@ -41,7 +41,8 @@ def code_map(
     """Return a place in the plane for each of `samples` pictures: `points` N 2, `pixels` N C h w (64 a side at most), `labels`, `index`.
 
     `layer`: whose codes, default what goes into the last dense layer; `by`: t-SNE (openTSNE where installed, else scikit-learn; both begin at the
-    principal components, so the seed decides little) or PCA; `space="pixels"`: map the pictures themselves, for comparison.
+    principal components, so the seed decides little) or PCA; `perplexity`: how many neighbours t-SNE heeds, default 30, or a third of few samples;
+    `space="pixels"`: map the pictures themselves, for comparison.
     Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map, and PCA's share of the variance. Row U2; van der Maaten
     and Hinton 2008.
     """
@@ -71,11 +72,11 @@ def figure(explanation: Explanation) -> Figure:
     where = f"codes at {explanation.layer}" if explanation.layer else "pixels"
     name = "t-SNE" if options["by"] == "tsne" else "PCA"
     title = f"{len(explanation):,} pictures of {options.get('data', 'a data set')} by their {where}, {name}"
-    note = f"trustworthiness {receipts['trustworthiness']:.3f} (1: whoever is near on the map is near in truth)"
+    note = f"near on the map is near in truth to {receipts['trustworthiness']:.3f} (trustworthiness)"
     if (share := next((value for key, value in receipts.items() if key.endswith("_on_the_map")), None)) is not None:
-        note += f"; the nearest on the map name the class right for {draw.percent(share, 0)}"
+        note += f"; neighbours name the class for {draw.percent(share, 0)}"
     if "variance" in receipts:
-        note += f"; the two axes hold {draw.percent(receipts['variance'], 0)} of the variance"
+        note += f"; the axes hold {draw.percent(receipts['variance'], 0)} of the variance"
     labels = [int(label) for label in arrays["labels"]] if "labels" in arrays else None
     side = int(np.clip(440 / np.sqrt(len(explanation)), 18, 64))
     return draw.pictured(arrays["points"], list(arrays["pixels"]), labels=labels, classes=explanation.classes, title=title, note=note, side=side)
