@@ -59,6 +59,7 @@ def weights(tmp_path: Path) -> Path:
         (["--model", "resnet18", "--weights", "published:V9"], "unknown published weights of resnet18 'V9'"),
         (["--model", "lenet5", "--weights", "published"], "nothing is published for 'lenet5'"),
         (["--model", "resnet18", "--weights", "published", "--recipe", "pictures"], "--recipe: with --weights the strategy chooses the recipe"),
+        (["--at", "layer3"], "--at layer3: it says where a pretrained network's codes are read"),
         (["--strategy", "liner"], "Did you mean linear"),
     ],
 )
@@ -70,6 +71,17 @@ def test_words_that_do_not_go_together(words: list[str], told: str, capsys: pyte
 def test_a_misspelled_file_is_told_the_nearest(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "digits", "--model", "resnet20", "--weights", str(weights.with_name("smal.safetensors"))]) != 0
     assert "Did you mean" in capsys.readouterr().err
+
+
+def test_layers_are_named_on_the_command_line(photos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", str(photos), "--model", "resnet20", "--weights", str(weights), "--folder", str(tmp_path / "run"), "--no-report"]
+    assert main([*words, "--at", "layer33"]) != 0
+    assert "Did you mean layer3" in capsys.readouterr().err
+    assert main([*words, "--at", "layer3", "--at", "layer2", "--strategy", "linear", "--json"]) == 0
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert set(facts["transfer"]["choice"]["at"]) <= {"layer2", "layer3"}
+    assert [row["at"] for row in facts["transfer"]["advice"]["depths"]] == ["layer2", "layer3"], "shallow to deep, as they lie in the network"
+    assert facts["command"].endswith("--at layer3 --at layer2")
 
 
 def test_the_plan_spells_the_python_that_does_the_same(weights: Path) -> None:

@@ -28,7 +28,7 @@ def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> No
 
     use = settings(plan.keywords.get("device", "auto"), plan.keywords.get("precision", "auto"))
     data = plan.data.open()
-    model = plan.model or recipes.default_model(data.name, data.shape)
+    model = plan.model or recipes.default_model(data.name, data.shape, plan.keywords.get("task", "classify"))
     if not quiet and not json:
         tell_plan(plan.python(model), model, data, plan.recipe(model, data.name), use, plan.keywords.get("seed", 0))
     watch_and_sum_up(lambda progress: train(model, data, **plan.keywords, progress=progress), report=report, json=json, quiet=quiet)
@@ -112,10 +112,14 @@ def result_rows(splits: dict[str, dict[str, float]]) -> tuple[list[str], list[li
     ordered = [*[name for name in ("error", "top5_error", "loss") if name in names], *[n for n in names if n not in ("error", "top5_error", "loss")]]
     rows = []
     for split, figures in splits.items():
-        cells = ["" if name not in figures else percent(figures[name]) if name.endswith("error") else f"{figures[name]:.4f}" for name in ordered]
+        cells = ["" if name not in figures else _figure(name, figures[name]) for name in ordered]
         wrong = [f"{round(figures['error'] * figures['n']):,}"] if "error" in figures else [""]
         rows.append([split, f"{int(figures['n']):,}", *wrong, *cells])
-    return ["split", "samples", "wrong", *[name.replace("top5_error", "top-5 error") for name in ordered]], rows
+    return ["split", "samples", "wrong", *[name.replace("top5_error", "top-5 error").replace("_", " ") for name in ordered]], rows
+
+
+def _figure(name: str, value: float) -> str:
+    return percent(value) if name.endswith("error") or name == "missed" else f"{value:.4f}"
 
 
 def _tell_result(run: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Plan:
         from striate.training import recipes
 
         named = self.keywords.get("recipe")
-        base = recipes.default(model, data) if named is None else recipes.get(named)
+        base = recipes.default(model, data, self.keywords.get("task", "classify")) if named is None else recipes.get(named)
         return base.edited(**self.edits)
 
     def python(self, model: str) -> str:
@@ -49,6 +49,7 @@ def make_plan(
     data: str,
     *,
     model: str | None = None,
+    task: str = "classify",
     recipe: str | None = None,
     epochs: float | None = None,
     lr: float | None = None,
@@ -63,6 +64,7 @@ def make_plan(
     size: int | None = None,
     strategy: str = "auto",
     weights: str | None = None,
+    at: Sequence[str] = (),
 ) -> Plan:
     """Check every word; raises `ArgumentError` that names the flag, what came and what is allowed."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
@@ -72,22 +74,46 @@ def make_plan(
     if folder is not None and (folder / "run.json").exists():
         raise StorageError(f"--folder: {folder} already holds a run; go on with `striate resume {folder}`, or give another folder")
     chosen = chosen_data(data, data_options, size=None if weights is not None else size)
+    if task == "localise":
+        chosen = _with_boxes(chosen, weights)
     _check_names(model, recipe)
     _check_weights(strategy, weights, model, recipe)
+    if at and (weights is None or strategy == "scratch"):
+        raise ArgumentError(
+            f"--at {at[0]}: it says where a pretrained network's codes are read; give it with --weights, and another strategy than scratch"
+        )
     if epochs is not None and epochs.is_integer():
         epochs = int(epochs)  # it reads better in the Python that is printed
     lengths = {name: value for name, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
     settings = _settings(edits, lengths)
     optional = {"recipe": recipe, "folder": folder, **lengths}
     keywords: dict[str, Any] = {name: value for name, value in optional.items() if value is not None} | {"seed": seed}
+    keywords |= {"task": task} if task != "classify" else {}
     keywords |= {name: value for name, value in (("device", device), ("precision", precision)) if value != "auto"}
     if settings:
         keywords["settings"] = settings
     if model_options:
         keywords["options"] = _options(model, model_options)
     if weights is not None:
-        return Plan(chosen, model, keywords, lengths | settings, _transfer(keywords, weights, strategy, size, lengths | settings))
+        return Plan(chosen, model, keywords, lengths | settings, _transfer(keywords, weights, strategy, size, at, lengths | settings))
     return Plan(chosen, model, keywords, lengths | settings)
+
+
+def _with_boxes(chosen: Chosen, weights: str | None) -> Chosen:
+    """Return the data for the task localise: whole pictures, for the usual cut to the centre may lose a box; refuse data that never have boxes."""
+    if weights is not None:
+        raise ArgumentError(
+            "--weights: with --task localise a pretrained trunk is for Python so far: st.train(st.transfer.localiser(network, data.classes, "
+            "input=data.shape), data, task='localise', settings={'freeze': 'trunk'}). Without --weights a network is trained from scratch"
+        )
+    if chosen.source not in ("csv", "jsonl", "pasted"):
+        raise ArgumentError(
+            f"--task localise: {chosen.spec} has no boxes; they come from a table (.csv or .jsonl) with columns file, class, x, y, w, h (pixels), "
+            f"or from pasted, digits on photographs"
+        )
+    if chosen.source == "pasted" or "resize" in chosen.keywords:
+        return chosen
+    return replace(chosen, keywords={**chosen.keywords, "resize": "pad"})
 
 
 def _check_weights(strategy: str, weights: str | None, model: str | None, recipe: str | None) -> None:
@@ -115,11 +141,14 @@ def _check_weights(strategy: str, weights: str | None, model: str | None, recipe
         raise StorageError(f"--weights: {weights}: no such file.{f' Did you mean {path.parent / close[0]}?' if close else ''}")
 
 
-def _transfer(keywords: Mapping[str, Any], weights: str, strategy: str, size: int | None, edits: Mapping[str, Any]) -> dict[str, Any]:
+def _transfer(
+    keywords: Mapping[str, Any], weights: str, strategy: str, size: int | None, at: Sequence[str], edits: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the keywords of `fine_tune`, only those that differ from its defaults."""
     given: dict[str, Any] = {"weights": weights}
     given |= {"strategy": strategy} if strategy != "auto" else {}
     given |= {"size": size} if size is not None else {}
+    given |= {"at": tuple(at)} if at else {}
     given |= {name: value for name, value in keywords.items() if name in ("folder", "seed", "device", "precision", "options")}
     return given | ({"settings_of_recipe": dict(edits)} if edits else {})
 

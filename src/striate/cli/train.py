@@ -15,6 +15,7 @@ from striate.cli.registry import command
     options={
         "data": "A data set's name (digits, mnist, cifar10 ...), a folder of class folders, or a .csv, .jsonl, .txt or .tsv file.",
         "model": "Architecture, see striate models; by default the one that fits the data.",
+        "task": "classify says which class; localise says the class and draws its box: for a table with columns x, y, w, h, or pasted.",
         "recipe": "Named recipe (striate recipes) or a .json file of its fields; by default the one that fits.",
         "epochs": "How often every sample is seen; fractions are fine.",
         "lr": "Learning rate.",
@@ -30,6 +31,7 @@ from striate.cli.registry import command
         "weights": "Pretrained weights to start from: a .safetensors or .pth file, or published (torchvision's file, fetched once).",
         "strategy": "With weights: auto looks at the data and chooses; linear and svm fit a head to the frozen network's codes, finetune trains on, "
         "scratch forgets the weights.",
+        "at": "With weights: a layer whose codes a linear head may read (striate summary NAME lists them). May be repeated.",
         "no_report": "Write no report.html.",
         "json": "Print the result as JSON on stdout; progress stays on stderr.",
         "quiet": "Print nothing but the path of the report.",
@@ -39,9 +41,11 @@ from striate.cli.registry import command
         "data_option": "KEY=VALUE",
         "model_option": "KEY=VALUE",
         "model": "NAME",
+        "task": "WORD",
         "recipe": "NAME",
         "device": "NAME",
         "strategy": "WORD",
+        "at": "LAYER",
         "weights": "FILE",
         "precision": "WORD",
     },
@@ -51,6 +55,7 @@ from striate.cli.registry import command
         "striate train mnist --epochs 3",
         "striate train photos/ --model resnet18 --size 128 --set class_weights=true",
         "striate train photos/ --model resnet50 --weights published",
+        "striate train boxes.csv --task localise --size 96",
     ),
     torch=True,
 )
@@ -58,6 +63,7 @@ def train(
     data: str = "digits",
     *,
     model: str | None = None,
+    task: Literal["classify", "localise"] = "classify",
     recipe: str | None = None,
     epochs: float | None = None,
     lr: float | None = None,
@@ -72,6 +78,7 @@ def train(
     size: int | None = None,
     weights: str | None = None,
     strategy: Literal["auto", "linear", "svm", "finetune", "scratch"] = "auto",
+    at: tuple[str, ...] = (),
     no_report: bool = False,
     json: bool = False,
     quiet: bool = False,
@@ -83,6 +90,7 @@ def train(
     plan = make_plan(
         data,
         model=model,
+        task=task,
         recipe=recipe,
         epochs=epochs,
         lr=lr,
@@ -96,6 +104,7 @@ def train(
         model_options=model_option,
         size=size,
         strategy=strategy,
+        at=at,
         weights=weights,
     )
     train_as_planned(plan, report=not no_report, json=json, quiet=quiet)

@@ -266,6 +266,8 @@ def _parse(text: str, annotation: str, name: str) -> Any:
         if text.startswith(("[", "(")):
             return _literal(text, name)
         parts = _split_outside_brackets(text)
+        if len(parts) == 1 and {"int", "float"} & set(members):  # one number where a pair may stand, such as size=96
+            return _scalar(parts[0])
         return [_scalar(part) for part in parts] if "str" not in annotation else parts
     if {"dict", "Mapping"} & set(members):
         return _literal(text, name)

@@ -54,7 +54,7 @@ def spelled(
     precision: str,
     task: str = "classify",
 ) -> tuple[str, str | None]:
-    """Return the Python and the command that do the same; None for what cannot be written as a command (another task than classes, for one)."""
+    """Return the Python and the command that do the same; None for what cannot be written as a command."""
     fields = {key: value for key, value in changes.items() if key in ("epochs", "lr", "batch")}
     others = {key: value for key, value in changes.items() if key not in fields}
     shared = {"recipe": str(recipe) if isinstance(recipe, (str, Path)) else None, "folder": None if folder is None else str(folder)}
@@ -69,8 +69,9 @@ def spelled(
     if data.spec is not None and data.options:
         opened = Source(python_call("st.data.load", [data.spec], {"options": dict(data.options)}))
     python = python_call("st.train", [model if isinstance(model, str) else Source("model"), opened], keywords)
-    if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe) or task != "classify":
+    if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe) or task not in ("classify", "localise"):
         return python, None
+    shared |= {"task": task} if task != "classify" else {}
     asked = {"data-option": _assignments(data.options), "set": _assignments(others), "model-option": _assignments(options)}
     return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, **asked})
 

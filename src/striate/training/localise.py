@@ -156,9 +156,10 @@ def for_data(data: Any, smoothing: float, weights: Tensor | None, views: str) ->
     """Return the task that fits the boxes and points of `data`. Raises `DataError` where there are neither, `ArgumentError` for views."""
     extra = next(iter(data.tables.values())).extra
     if not ("boxes" in extra or "points" in extra):
+        noted = "".join(f" ({note})" for note in getattr(data, "notes", ()) if note.startswith("no boxes"))
         raise DataError(
-            f"{data.name}: has no boxes and no points, and task 'localise' needs them; a table (.csv) with columns x, y, w, h brings boxes, "
-            f"NAME_x and NAME_y points"
+            f"{data.name}: has no boxes and no points, and task 'localise' needs them{noted}; a table (.csv) with columns x, y, w, h (pixels) "
+            f"brings boxes, NAME_x and NAME_y points"
         )
     if views != "one":
         raise ArgumentError(f"views: got {views!r}; task 'localise' looks at one view, for a mirrored picture's box lies elsewhere. Set views=one")

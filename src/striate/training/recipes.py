@@ -155,6 +155,21 @@ _ALL = (
     ),
     Named(
         Recipe(
+            name="boxes",
+            epochs=20,
+            batch=32,
+            lr=2e-3,
+            weight_decay=0.02,
+            warmup=0.1,
+            augment=("shift(2)",),
+            average="ema",
+            average_decay=0.99,
+            clip=1.0,
+        ),
+        "a class and its box (task localise), from scratch",
+    ),
+    Named(
+        Recipe(
             name="pictures",
             epochs=30,
             batch=32,
@@ -201,13 +216,17 @@ def get(name: str | Path | Recipe) -> Recipe:
     return _BY_NAME[str(name)].recipe
 
 
-def default(model: str, data: str) -> Recipe:
-    """Return the recipe that a network and a data set of these names get when none is asked for."""
+def default(model: str, data: str, task: str = "classify") -> Recipe:
+    """Return the recipe that a network and a data set of these names get for a task when none is asked for."""
+    if task == "localise":  # views and blends that serve a class lose its box
+        return _BY_NAME["boxes"].recipe
     return next(named.recipe for named in _ALL if named.models and fnmatch(model, named.models) and fnmatch(data, named.data))
 
 
-def default_model(data: str, shape: tuple[int, ...]) -> str:
-    """Return the network that data of this name and shape (C H W, or L words) get when none is asked for."""
+def default_model(data: str, shape: tuple[int, ...], task: str = "classify") -> str:
+    """Return the network that data of this name and shape (C H W, or L words) get for a task when none is asked for."""
+    if task == "localise":  # its linear layers read every place of the last maps: a mean over them forgets where
+        return "pattern"
     if data == "digits":
         return "lenet5"
     if len(shape) == 1:

@@ -96,12 +96,12 @@ def train(
     opened: Any = load(data)
     use = resolve(device, precision)
     name = model if isinstance(model, str) else name_of(model)
-    chosen = recipes.default(name, opened.name) if recipe is None else recipes.get(recipe)
+    task_name = task if isinstance(task, str) else "classify" if task is None else task.name
+    chosen = recipes.default(name, opened.name, task_name) if recipe is None else recipes.get(recipe)
     changes = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None} | dict(settings or {})
     chosen = chosen.edited(**changes)
     _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
-    task_name = task if isinstance(task, str) else "classify" if task is None else task.name
     if chosen.calibrate > 0 and task_name != "classify":
         raise ArgumentError(f"recipe calibrate: only classifiers have a temperature, and the task is {task_name}; leave it at 0")
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task

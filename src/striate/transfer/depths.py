@@ -29,7 +29,8 @@ def depths(model: nn.Module, at: Sequence[str] | None = None) -> tuple[str, ...]
         for name in at:
             if name not in paths and name not in names:
                 raise unknown_name("layer", name, paths | set(names))
-        return tuple(name if name in paths else names[name] for name in at)
+        order = [path for path, _ in model.named_modules()]
+        return tuple(sorted({name if name in paths else names[name] for name in at}, key=order.index))
     if known is not None and known.cut_points:
         order = [path for path, _ in model.named_modules()]
         fitting = [path for path in known.cut_points if path in paths and order.index(path) < order.index(head_of(model))]

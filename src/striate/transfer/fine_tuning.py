@@ -216,7 +216,7 @@ class _Words:
             opened = Source(python_call("st.data.load", [source], {"options": dict(self.data.options)}))
         named = isinstance(self.model, str)
         python = python_call("st.fine_tune", [self.model if named else Source("model"), opened], keywords)
-        if not named or source is None or self.at or self.class_weights is not None or self.options:
+        if not named or source is None or self.class_weights is not None or self.options:
             return python, None
         edits = [f"{name}={value}" for name, value in self.edits.items()]
-        return python, command_line(["striate", "train", str(source)], {"model": self.model, **shared, "set": edits})
+        return python, command_line(["striate", "train", str(source)], {"model": self.model, **shared, "at": list(self.at or ()), "set": edits})

@@ -83,6 +83,9 @@ def from_rows(
     notes = [f"files from column {names!r}, labels from {labels!r}" + (f", splits from {part_of!r}" if part_of else "")]
     if whole:
         notes.append(f"boxes from {', '.join(map(repr, boxes))}: pixels of the upright whole picture")
+    elif any(boxes[:2]) and len(there := [column for column in boxes if column and column != labels]) > 1:
+        lacking = " and ".join(" or ".join(words) for words, column in zip(BOX, boxes, strict=True) if not column)
+        notes.append(f"no boxes: of their four columns {', '.join(map(repr, there))} are there, but none called {lacking}")
     if points:
         notes.append(f"points {', '.join(pair[0][:-2] for pair in points)}: pixels of the upright whole picture; an empty cell is a point not seen")
     spec = str(path) if (file, label, split, root) == (None, None, None, None) else None
