@@ -94,6 +94,9 @@ def test_the_runs_worst_errors_are_explained(run, capsys):
         (["--weights", "x.pth"], 2, "is a run and has its own"),
         (["--errors"], 2, "not both"),
         (["--target", "10", "--method", "saliency"], 2, "from 0 to 9"),
+        (["--target", "-1", "--method", "saliency"], 2, "got -1, expected a class from 0 to 9"),
+        (["--target", "3.5", "--method", "saliency"], 2, "unknown class '3.5'"),
+        (["--method", "grad_cam", "--set", "layer=conv22"], 2, "Did you mean conv2"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_done(run, picture, words, code, said, capsys):
@@ -174,6 +177,43 @@ def test_a_failure_within_all_is_named_and_one_asked_for_raises():
     assert set(made.left_out) == set(named_only())
     with pytest.raises(ArgumentError, match="no ReLU"):
         explain(model, images, method="all,guided", options=small)
+
+
+def test_what_is_wrong_with_model_or_pictures_is_said_once(run, tmp_path, capsys):
+    text, cut, grey = tmp_path / "text.png", tmp_path / "cut.png", tmp_path / "grey.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)).save(grey)
+    text.write_text("no picture")
+    cut.write_bytes(grey.read_bytes()[:900])
+    for path, words in ((text, "is text, not a picture"), (cut, "cut off"), (tmp_path / "none.png", "does not exist")):
+        assert main(["explain", str(run), str(path), "--method", "all"]) == 3
+        said = capsys.readouterr().err
+        assert said.count(words) == 1, said
+        assert said.startswith(f"error: {path}")
+    network = zoo.build("resnet20", classes=10, input=(3, 32, 32))
+    zoo.save_weights(network, tmp_path / "sound.safetensors")
+    made = [
+        "--method",
+        "all",
+        "--set",
+        "stride=8",
+        "--set",
+        "samples=2",
+        "--set",
+        "most=24",
+        "--preprocess",
+        "identity",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    words = ["explain", "resnet20", str(grey), "--weights", str(tmp_path / "sound.safetensors"), *made, "--json"]
+    assert main(words) == 0
+    notes = json.loads(capsys.readouterr().out)["methods"]["saliency"]["notes"]
+    assert "grey pictures were given to all three channels" in notes, "also where no preprocess says how many the network wants"
+    with torch.no_grad():
+        network.conv1.weight[0, 0, 0, 0] = torch.nan
+    zoo.save_weights(network, tmp_path / "broken.safetensors")
+    assert main([*words[:4], str(tmp_path / "broken.safetensors"), *made]) == 2
+    assert capsys.readouterr().err.count("conv1.weight holds NaN") == 1
 
 
 def test_a_bare_file_of_imagenet_has_names(tmp_path, capsys):

@@ -35,8 +35,7 @@ class Subject:
         if ":" in text or text in architectures:
             outside = text.partition(":")[0]
             if weights is None and (":" not in text or outside in ("timm", "torchvision")):
-                hint = f"striate explain {text} --weights FILE"
-                raise ArgumentError(f"{text}: a network without weights has nothing to show; name a trained run, or give them: {hint}")
+                raise ArgumentError(f"{text}: a network without weights has nothing to show; give them with --weights FILE, or name a trained run")
             return cls(text, None, weights, classes)
         if weights is not None:
             raise ArgumentError(f"--weights: {text} is a run and has its own; name the architecture instead to give it others")
@@ -165,7 +164,7 @@ def _points(made: Explanation) -> dict[str, Any]:
 
 def class_word(text: str | None) -> int | str | None:
     """Read `--target`: a class's number where it is one, else its name."""
-    return int(text) if text is not None and text.isdigit() else text
+    return int(text) if text is not None and text.removeprefix("-").isdigit() else text
 
 
 def kind_of(method: str, needs: str, kind: str) -> str:

@@ -81,6 +81,7 @@ def explain(
     found: dict[str, Explanation] = {}
     seconds: dict[str, float] = {}
     failures: dict[str, str] = {}
+    first: StriateError | None = None
     for number, name in enumerate(names):
         if watch is not None:
             watch(name, number, len(names))
@@ -92,11 +93,13 @@ def explain(
         except StriateError as error:
             if name in named:
                 raise
-            failures[name] = str(error)
+            failures[name], first = str(error), first or error
             continue
         found[name] = made
         seconds[name] = time.perf_counter() - began
     if not found:
+        if first is not None and len(set(failures.values())) == 1:  # it lies in the model or the pictures, not in the methods
+            raise first
         raise ArgumentError("no method had anything to say: " + "; ".join(f"{name}: {reason}" for name, reason in failures.items()))
     return Explained(found, seconds, failures, tuple(name for name in named_only() if name not in names) if ALL in named else ())
 

@@ -231,7 +231,7 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     first = next((p for p in inner.parameters() if p.is_floating_point()), None)
     if first is not None:
         pixels = pixels.to(first.device, torch.float64 if first.dtype == torch.float64 else torch.float32)
-    channels = getattr(how, "channels", None)
+    channels = getattr(how, "channels", None) or _channels(inner)
     if channels is not None and pixels.shape[1] != channels:
         pixels, told = _recoloured(pixels, channels)
         changed.append(told)
@@ -334,6 +334,14 @@ def _finite(tensor: Tensor) -> bool:
     if tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64):
         return bool(np.isfinite(tensor.numpy()).all())  # a tenth of torch's time
     return bool(tensor.isfinite().all())
+
+
+def _channels(network: nn.Module) -> int | None:
+    """Return how many channels the pictures of a network of the zoo have; None for any other."""
+    from striate.zoo import spec_of
+
+    spec = spec_of(network)
+    return spec.input[0] if spec is not None and len(spec.input) == 3 else None
 
 
 def _recoloured(pixels: Tensor, channels: int) -> tuple[Tensor, str]:
