@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from striate import data as sources
 from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError
 from striate.training import Run, tasks, train
-from striate.training.session import Quiet
+from striate.training.session import Quiet, new_folder
 
 
 class Killed(BaseException):
@@ -133,3 +134,10 @@ def test_a_run_on_sentences_sizes_its_vectors_and_keeps_its_words(tmp_path):
     assert run.model.vectors.weight.shape == (len(data.preprocess), 8)
     assert again.preprocess.to_json() == data.preprocess.to_json()
     assert torch.equal(again.model.vectors.weight, run.model.vectors.weight)
+
+
+def test_a_run_of_a_network_from_outside_lies_under_a_name_every_system_takes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (new_folder(None, "pets", "timm:resnet18.a1_in1k") for _ in range(2))
+    assert [str(first), str(second)] == [str(Path("runs") / f"pets-timm-resnet18.a1_in1k-{n}") for n in (1, 2)]
+    assert new_folder(None, "pets", "my.nets:tiny") == Path("runs") / "pets-my.nets-tiny-1"

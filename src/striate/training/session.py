@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -326,8 +327,9 @@ def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
             raise ArgumentError(f"folder: {target} is a file; give a folder that does not exist yet")
         target.mkdir(parents=True, exist_ok=True)
         return target
+    name = re.sub(r"[^\w.+-]+", "-", f"{data}-{model}")  # timm:NAME and module:factory hold what some systems refuse in a file's name
     for number in itertools.count(1):
-        target = Path("runs") / f"{data}-{model}-{number}"
+        target = Path("runs") / f"{name}-{number}"
         try:
             target.mkdir(parents=True)
         except FileExistsError:
