@@ -56,9 +56,9 @@ _ALL = (
     Named(
         Recipe(
             name="mnist-quick",
-            epochs=2.7,
-            batch=256,
-            lr=0.02,
+            epochs=3.4,
+            batch=512,
+            lr=0.04,
             weight_decay=0.02,
             augment=("shift(1)",),
             smoothing=0.05,
