@@ -103,6 +103,12 @@ def test_parts_limits_and_sizes_are_told():
     assert table(data(), which=["k-nn"], size=6, limit=20)["k-nn"].values == 108
 
 
+def test_a_class_that_the_judged_part_lacks_is_told():
+    x, y = pictures(n=40)
+    made = opened(st.data.arrays(x, y, test=(x[y == 0], y[y == 0])), seed=0)
+    assert made.notes == (f"test has no picture of {made.classes[1]}, so no figure says how well that is read",)
+
+
 def test_float_pictures_stay_what_they_are():
     x, y = pictures()
     made = opened(st.data.arrays(x / np.float32(255), y, test=(x / np.float32(255), y)), seed=0)

@@ -32,6 +32,8 @@ def test_it_learns_reports_and_tells_how_to_do_it_again(tmp_path, monkeypatch, c
         (["--start", "boltzmann"], "goes with --activation sigmoid"),
         (["--noise", "gausian"], "gaussian"),
         (["--size", "9"], "pictures of one size already"),
+        (["--code", "0"], "--code: got 0, expected how many numbers a code has: 1 or more"),
+        (["--code", "-1", "--form", "convolutional", "--widths", "8"], "--code: got -1"),
     ],
 )
 def test_bad_words_are_refused_by_name(words, told, capsys):

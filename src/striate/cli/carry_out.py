@@ -38,6 +38,7 @@ def transfer_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) ->
     """Open the data, say what will happen, look, choose and fit, and sum up."""
     from striate.core.runtime import settings
     from striate.transfer import fine_tune
+    from striate.transfer.opening import missing_from
 
     keywords = dict(plan.transfer or {})
     use = settings(keywords.get("device", "auto"), keywords.get("precision", "auto"))
@@ -53,8 +54,10 @@ def transfer_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) ->
             },
             first=LABELS,
         )
+        later = missing_from(data)  # said in full once the run begins
         for note in getattr(data, "notes", ()):
-            aside(f"note: {note}")
+            if not any(sentence.startswith(note) for sentence in later):
+                aside(f"note: {note}")
     watch_and_sum_up(lambda progress: fine_tune(model, data, **keywords, progress=progress), report=report, json=json, quiet=quiet)
 
 

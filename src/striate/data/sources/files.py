@@ -149,7 +149,10 @@ def _with_val(root: Path, tables: dict[str, Table], found: Pack, wishes: Wishes,
     try:
         _, held = stratified(labels, len(labels), wishes.val, wishes.seed)
     except ArgumentError as error:
-        raise DataError(f"{root}: cannot part {wishes.val:g} of {len(labels)} different pictures off for validation ({error}); use val=0") from None
+        raise DataError(
+            f"{root}: {len(labels)} different pictures are too few to hold {wishes.val:g} of them out for validation ({error}); add pictures, or hold none "
+            "out with val=0 (--data-option val=0)"
+        ) from None
     in_val = np.isin(rank[group.reshape(-1)], held)
     parted = {"train": train.take(np.flatnonzero(~in_val)), "val": train.take(np.flatnonzero(in_val))}
     notes.append(f"no validation split was there: {in_val.sum()} of {len(train)} training pictures, by class and seed {wishes.seed}, became val")
