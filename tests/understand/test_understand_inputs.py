@@ -14,7 +14,7 @@ from striate import zoo
 from striate.core.errors import ArgumentError, PictureError, StorageError
 from striate.pixels import Preprocess
 from striate.probe import Snapshot
-from striate.understand.fingerprints import of_array, of_model
+from striate.understand.fingerprints import of_array, of_model, remembered
 from striate.understand.pictures import pixels_of
 
 
@@ -213,6 +213,20 @@ def test_fingerprints_tell_content_apart():
     values = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0))
     assert of_array(values) == of_array(values.transpose(0, 2).contiguous().transpose(0, 2))
     assert of_array(values) != of_array(values.reshape(4, 3, 5))
+
+
+def test_a_network_is_read_once_where_that_is_asked_for():
+    model, other = Linear(), Linear()
+    with torch.no_grad():
+        other.weight[0] += 1
+    first = of_model(model)
+    with remembered():
+        assert of_model(model) == first
+        with torch.no_grad():
+            model.weight[1] += 1e-6
+        assert of_model(model) == first, "it was promised to stay as it is"
+        assert of_model(other) not in (first, of_model(Linear()))
+    assert of_model(model) != first
 
 
 def test_explanations_are_sliced_saved_and_read_back(tmp_path):
