@@ -72,8 +72,6 @@ def explain(
     `left_out` names what `all` does not stand for; one asked for by name raises. `watch(name, number, of)` is called before each.
     Raises `UnknownNameError`, and `ArgumentError` for what is missing.
     """
-    from striate.understand.fingerprints import remembered
-
     names = chosen(method)
     named = {_plain(part) for part in _parts(method)}
     checked = checked_options(options or {}, names)
@@ -84,22 +82,21 @@ def explain(
     seconds: dict[str, float] = {}
     failures: dict[str, str] = {}
     first: StriateError | None = None
-    with remembered():
-        for number, name in enumerate(names):
-            if watch is not None:
-                watch(name, number, len(names))
-            began = time.perf_counter()
-            try:
-                made = run(name, model, subjects[name], target=target, preprocess=preprocess, seed=seed, options=checked.get(name, {}))
-                if receipts == "full" and methods.entry(name).facts["needs"] == "images":
-                    made = _with_receipts(model, images, made, preprocess, seed)
-            except StriateError as error:
-                if name in named:
-                    raise
-                failures[name], first = str(error), first or error
-                continue
-            found[name] = made
-            seconds[name] = time.perf_counter() - began
+    for number, name in enumerate(names):
+        if watch is not None:
+            watch(name, number, len(names))
+        began = time.perf_counter()
+        try:
+            made = run(name, model, subjects[name], target=target, preprocess=preprocess, seed=seed, options=checked.get(name, {}))
+            if receipts == "full" and methods.entry(name).facts["needs"] == "images":
+                made = _with_receipts(model, images, made, preprocess, seed)
+        except StriateError as error:
+            if name in named:
+                raise
+            failures[name], first = str(error), first or error
+            continue
+        found[name] = made
+        seconds[name] = time.perf_counter() - began
     if not found:
         if first is not None and len(set(failures.values())) == 1:  # it lies in the model or the pictures, not in the methods
             raise first

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,17 +12,44 @@ from torch import Tensor, nn
 
 from striate.core.storage import digest
 
-_KNOWN: ContextVar[WeakKeyDictionary[nn.Module, str] | None] = ContextVar("known", default=None)
+WHOLE, SAMPLES = 4096, 64
+"""Tensors up to so many numbers are compared whole, larger ones by so many of their numbers, and by where they lie and how often torch wrote them."""
+T = TypeVar("T")
+_KNOWN: WeakKeyDictionary[nn.Module, tuple[Any, dict[str, Any]]] = WeakKeyDictionary()
 
 
-@contextmanager
-def remembered() -> Iterator[None]:
-    """Read each network once inside: for several methods one after the other, which all leave it as it was."""
-    token = _KNOWN.set(WeakKeyDictionary())
-    try:
-        yield
-    finally:
-        _KNOWN.reset(token)
+def remembered(model: nn.Module, what: str, find: Callable[[], T]) -> T:
+    """Return `find()`, or what it gave before for this network if its weights are the same (`state`); reading them all takes as long as a map."""
+    now = state(model)
+    seen, facts = _KNOWN.get(model, (None, {}))
+    if seen != now:
+        facts = {}
+        _KNOWN[model] = (now, facts)
+    if what not in facts:
+        facts[what] = find()
+    found: T = facts[what]
+    return found
+
+
+def state(model: nn.Module) -> tuple[Any, ...]:
+    """Return what tells in a millisecond that weights and statistics changed: names, places, torch's version counters, and a checksum of samples.
+
+    A single number of a large tensor written behind torch's back (through `.data`) may go unseen.
+    """
+    named = (*model.named_parameters(), *model.named_buffers())
+    return tuple((name, tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version, _sampled(tensor)) for name, tensor in named)  # noqa: SLF001
+
+
+def _sampled(tensor: Tensor) -> int:
+    count, plain = tensor.numel(), tensor.detach()
+    if count <= WHOLE:
+        return zlib.crc32(_bytes(plain))
+    line = plain.as_strided((count,), (1,)) if _dense(plain) else plain.reshape(-1)
+    return zlib.crc32(_bytes(line[:: count // SAMPLES]))
+
+
+def _dense(tensor: Tensor) -> bool:
+    return tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
 def of_array(values: Tensor) -> str:
@@ -33,14 +59,12 @@ def of_array(values: Tensor) -> str:
 
 def of_model(model: nn.Module) -> str:
     """Return the hex fingerprint of a network's parameters and buffers: names, shapes, types and a checksum (CRC-32) of each one's values."""
-    known = _KNOWN.get()
-    if known is not None and model in known:
-        return known[model]
+    return remembered(model, "fingerprint", lambda: _read(model))
+
+
+def _read(model: nn.Module) -> str:
     named = (*model.named_parameters(), *model.named_buffers())
-    found = digest(*(f"{name} {tensor.dtype} {tuple(tensor.shape)} {zlib.crc32(_bytes(tensor)):08x}" for name, tensor in named))
-    if known is not None:
-        known[model] = found
-    return found
+    return digest(*(f"{name} {tensor.dtype} {tuple(tensor.shape)} {zlib.crc32(_bytes(tensor)):08x}" for name, tensor in named))
 
 
 def _bytes(values: Tensor) -> memoryview:

@@ -16,7 +16,7 @@ from striate.core.errors import ArgumentError, unknown_name
 from striate.core.runtime import generator as seeded
 from striate.probe import original, traceless
 from striate.understand.explanation import Explanation
-from striate.understand.fingerprints import of_array, of_model
+from striate.understand.fingerprints import of_array, of_model, remembered
 from striate.understand.pictures import pixels_of
 from striate.zoo.published import PUBLISHED, imagenet_classes
 
@@ -325,9 +325,14 @@ def chosen_preprocess(asked: Any, own: Any) -> tuple[Any, tuple[str, ...]]:
 
 def check_weights(model: nn.Module) -> None:
     """Raise `ArgumentError` where a parameter or buffer is NaN or infinite."""
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.is_floating_point() and not _finite(tensor.detach()):
-            raise ArgumentError(f"model: {name} holds NaN or infinite values; there is nothing to explain. Load sound weights first")
+    name = remembered(model, "unsound", lambda: _unsound(model))
+    if name is not None:
+        raise ArgumentError(f"model: {name} holds NaN or infinite values; there is nothing to explain. Load sound weights first")
+
+
+def _unsound(model: nn.Module) -> str | None:
+    named = (*model.named_parameters(), *model.named_buffers())
+    return next((name for name, tensor in named if tensor.is_floating_point() and not _finite(tensor.detach())), None)
 
 
 def _finite(tensor: Tensor) -> bool:
