@@ -312,6 +312,10 @@ def main():
     parser.add_argument("--only", nargs="*", default=())
     parser.add_argument("--out", default="")
     asked = parser.parse_args()
+    if asked.who == "striate":
+        from striate.core.runtime import keep_freed_memory
+
+        keep_freed_memory()  # the command line does so first of all
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         {"conformance": conformance, "speed": speed, "maps": maps, "judge": judge}[asked.job](asked)

@@ -220,3 +220,30 @@ def test_the_figure_names_the_winners() -> None:
     assert "winner while covered" in svg
     for winner in np.unique(made.arrays["winner"])[:1]:
         assert f"class {winner}" in svg
+
+
+class Shortcut(nn.Module):
+    """Its ReLU's input is read again, after the ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu, self.fc = nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        before = self.conv(x)
+        return self.fc((self.relu(before) + 0.5 * before).amax((2, 3)))
+
+
+@pytest.mark.parametrize(("make", "written"), [(Shortcut, False), (lambda: nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten()), True)])
+def test_relus_write_over_their_input_only_where_nobody_reads_it_again(make, written) -> None:
+    model, images = make().double(), pictures(2)
+    with u.prepare(model, images, target=1) as p:
+        fast = Throughput(p)
+        assert bool(fast.overwriting) is written
+        run = fast.run(2, lambda numbers: p.pixels[numbers], lambda logits: logits[:, 1])
+        assert torch.allclose(run.logits, p.logits, rtol=0, atol=1e-12)
+        (_, gradients), *_ = fast.gradients(2, lambda numbers: p.pixels[numbers], torch.tensor(1))
+        pixels = p.pixels.clone().requires_grad_()
+        (wanted,) = torch.autograd.grad(p.model(pixels)[:, 1].sum(), pixels)
+        assert torch.allclose(gradients[: len(wanted)], wanted[: len(gradients)], rtol=0, atol=1e-12)
+    assert not any(module.inplace for module in model.modules() if isinstance(module, nn.ReLU))

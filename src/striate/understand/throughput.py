@@ -1,4 +1,4 @@
-"""Many variations of a picture through one network as fast as this machine can: folded, channels last, in bf16 where that changes no order.
+"""Many variations of a picture through one network as fast as this machine can: folded, in place, channels last, in bf16 where that changes no order.
 
 The network is copied; the copy's batch norms are folded into its convolutions. In bf16 the last layer with weights stays in float32: rounding its
 output, the class scores, is what would change maps most.
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError
-from striate.core.runtime import settings
+from striate.core.runtime import freed_memory_kept, settings
 from striate.probe import edited
 from striate.surgery import fuse_batch_norm
 from striate.understand.pixel_gradients import scores_and_gradients
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from striate.understand.inputs import Prepared
 
 Precision = Literal["auto", "fp32", "bf16"]
-AT_ONCE = 16 * 224 * 224
-"""Pixels of one batch on the CPU: larger ones fall out of its cache."""
+AT_ONCE, KEPT = 8 * 224 * 224, 4
+"""Pixels of one batch on the CPU, and how many times more where freed memory is kept; without that, larger batches ask the system for it anew."""
 SAMPLE = 32
 """Variations computed in both precisions before bf16 is believed."""
 AGREEMENT = 0.99
@@ -52,7 +52,8 @@ class Throughput:
         self.p, self.asked = p, precision
         height, width = p.pixels.shape[-2:]
         device = p.pixels.device.type
-        self.batch = batch or max(1, min(512, AT_ONCE // (height * width)) * (16 if device == "cuda" else 1))
+        times = 32 if device == "cuda" else KEPT if freed_memory_kept() else 1
+        self.batch = batch or max(1, min(512, times * AT_ONCE // (height * width)))
         chosen = settings(str(p.pixels.device), precision)
         half = next((parameter.dtype for parameter in p.network.parameters() if parameter.is_floating_point()), torch.float32)
         self.bf16 = chosen.precision == "bf16" and half == torch.float32 and p.pixels.dtype == torch.float32
@@ -60,6 +61,7 @@ class Throughput:
             raise ArgumentError(f"precision: bf16 is for float32 networks, this one is {half}; use precision='auto'")
         self.quick = copy.copy(p)
         self.quick.network = p.network
+        self.overwriting: list[nn.ReLU] = []
         self._make(last=chosen.channels_last)
 
     def run(self, count: int, make: Callable[[Tensor], Tensor], of: Callable[[Tensor], Tensor]) -> Run:
@@ -79,6 +81,7 @@ class Throughput:
 
     def gradients(self, count: int, make: Callable[[Tensor], Tensor], target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the scores and pixel gradients of `count` variations in float32, batch by batch; `target` is one class, a tensor without axes."""
+        self._overwrite(False)
         for numbers in torch.split(torch.arange(count), self.batch):
             yield scores_and_gradients(self.quick, self._laid(make(numbers)), target.expand(len(numbers)))
 
@@ -92,6 +95,7 @@ class Throughput:
 
     def _logits(self, numbers: Tensor, make: Callable[[Tensor], Tensor], precision: Literal["fp32", "bf16"]) -> Tensor:
         device = self.p.pixels.device.type
+        self._overwrite(True)
         with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
             return torch.cat([self.quick.model(self._laid(make(part))) for part in torch.split(numbers, self.batch)])
 
@@ -116,9 +120,20 @@ class Throughput:
         if not torch.allclose(given, wanted, rtol=0, atol=1e-4 * max(1e-6, float(wanted.abs().max()))):
             self.p.notes.append("a faster copy of this network does not compute the same, so the network itself was run")
             return
+        self.overwriting = [module for module in made.modules() if isinstance(module, nn.ReLU) and not module.inplace]
+        self._overwrite(True)
+        with torch.no_grad():
+            if not torch.equal(trial.model(self._laid(self.p.pixels[:1])), given):  # another box reads what a ReLU would write over
+                self._overwrite(False)
+                self.overwriting = []
         if self.bf16 and order:
             _keep_exact(made.get_submodule(order[-1]), self.p.pixels.device.type)
         self.quick.network = made
+
+    def _overwrite(self, yes: bool) -> None:
+        """Let the copy's ReLUs write over their input, which spares memory, where no gradient needs it."""
+        for module in self.overwriting:
+            module.inplace = yes
 
 
 def _copied(network: nn.Module) -> nn.Module | None:
