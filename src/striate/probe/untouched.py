@@ -25,7 +25,7 @@ def traceless(model: nn.Module) -> Iterator[nn.Module]:
     inner, _ = original(model)
     modules = [module for module in inner.modules() if not isinstance(module, torch.jit.ScriptModule)]
     modes = [(module.training, module._is_full_backward_hook) for module in modules]  # noqa: SLF001 - set with the hook, not unset with it
-    tables = [{name: dict(getattr(module, name)) for name in _TABLES} for module in modules]
+    tables = [{name: dict(table) for name in _TABLES if (table := module.__dict__[name])} for module in modules]
     owned: list[Tensor] = [*inner.parameters(), *inner.buffers()]
     flags = [(tensor, tensor.requires_grad, tensor.grad) for tensor in owned if tensor.is_leaf]
     fake = is_fake()
@@ -42,8 +42,10 @@ def traceless(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, (training, full), kept in zip(modules, modes, tables, strict=True):
             module.training, module._is_full_backward_hook = training, full  # noqa: SLF001
-            for name, entries in kept.items():
-                _restore(getattr(module, name), entries)
+            own = module.__dict__
+            for name in _TABLES:
+                if own[name] or name in kept:
+                    _restore(own[name], kept.get(name, {}))
         with torch.no_grad():
             for buffer, value in values:
                 if value is not None and not torch.equal(buffer, value):  # batch norm writes without raising the version counter
@@ -68,7 +70,7 @@ _TABLES = (
 
 
 def _restore(table: Any, kept: dict[Any, Any]) -> None:
-    if [(key, id(value)) for key, value in table.items()] != [(key, id(value)) for key, value in kept.items()]:
+    if [*table] != [*kept] or any(table[key] is not value for key, value in kept.items()):
         table.clear()
         table.update(kept)
 

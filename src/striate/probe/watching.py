@@ -139,7 +139,8 @@ class Watch(TorchFunctionMode):
                 if functions or module is self.model or self.names[id(module)] in (self.only or ()):
                     handles.append(module.register_forward_pre_hook(self._before, with_kwargs=True))
                     handles.append(module.register_forward_hook(self._after, with_kwargs=True, always_call=True))
-            with self.keeper, self if functions else nullcontext(), suppress(Enough):
+            keeping = functions or self.live is None  # a live watch of modules keeps nothing, and every operator is quicker without the mode
+            with self.keeper if keeping else nullcontext(), self if functions else nullcontext(), suppress(Enough):
                 yield
         finally:
             for handle in handles:

@@ -18,16 +18,21 @@ T = TypeVar("T")
 _KNOWN: WeakKeyDictionary[nn.Module, tuple[Any, dict[str, Any]]] = WeakKeyDictionary()
 
 
-def remembered(model: nn.Module, what: str, find: Callable[[], T]) -> T:
-    """Return `find()`, or what it gave before for this network if its weights are the same (`state`); reading them all takes as long as a map."""
+def facts(model: nn.Module) -> dict[str, Any]:
+    """Return what is known of a network, to be added to: emptied as soon as its weights are no longer the same (`state`)."""
     now = state(model)
-    seen, facts = _KNOWN.get(model, (None, {}))
+    seen, known = _KNOWN.get(model, (None, {}))
     if seen != now:
-        facts = {}
-        _KNOWN[model] = (now, facts)
-    if what not in facts:
-        facts[what] = find()
-    found: T = facts[what]
+        known = {}
+        _KNOWN[model] = (now, known)
+    return known
+
+
+def remembered(known: dict[str, Any], what: str, find: Callable[[], T]) -> T:
+    """Return `find()`, or what it gave before: reading all weights takes as long as a map."""
+    if what not in known:
+        known[what] = find()
+    found: T = known[what]
     return found
 
 
@@ -57,9 +62,12 @@ def of_array(values: Tensor) -> str:
     return digest(f"{values.dtype} {tuple(values.shape)}", bytes(_bytes(values)))
 
 
-def of_model(model: nn.Module) -> str:
-    """Return the hex fingerprint of a network's parameters and buffers: names, shapes, types and a checksum (CRC-32) of each one's values."""
-    return remembered(model, "fingerprint", lambda: _read(model))
+def of_model(model: nn.Module, known: dict[str, Any] | None = None) -> str:
+    """Return the hex fingerprint of a network's parameters and buffers: names, shapes, types and a checksum (CRC-32) of each one's values.
+
+    `known`: its `facts`, where they were asked for a moment ago.
+    """
+    return remembered(facts(model) if known is None else known, "fingerprint", lambda: _read(model))
 
 
 def _read(model: nn.Module) -> str:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError, unknown_name
+from striate.core.runtime import freed_memory_kept
 from striate.core.runtime import generator as seeded
 from striate.probe import original, traceless
 from striate.understand.explanation import Explanation
-from striate.understand.fingerprints import of_array, of_model, remembered
+from striate.understand.fingerprints import facts, of_array, of_model, remembered
 from striate.understand.pictures import pixels_of
 from striate.zoo.published import PUBLISHED, imagenet_classes
 
@@ -57,8 +58,10 @@ class Prepared:
         notes: Sequence[str] = (),
         batch: int | None = None,
         seed: int = 0,
+        known: dict[str, Any] | None = None,
     ) -> None:
         self.network, self.pixels, self._preprocess, self._asked = network, pixels, preprocess, target
+        self.known = known
         self.classes, self.names, self.notes, self.seed = tuple(classes), tuple(names), list(notes), seed
         self.batch = batch or max(1, min(512, PIXELS_AT_ONCE // max(1, pixels.shape[-2] * pixels.shape[-1])))
         self._dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
@@ -197,7 +200,7 @@ class Prepared:
             options=dict(options or {}),
             layer=layer,
             target=tuple(self.target.tolist()) if targeted else None,
-            fingerprints={"model": of_model(self.network), "images": " ".join(self.fingerprints)},
+            fingerprints={"model": of_model(self.network, self.known), "images": " ".join(self.fingerprints)},
             seed=self.seed,
             receipts={**cheap, **(receipts or {})},
             notes=tuple(dict.fromkeys([*self.notes, *notes])),
@@ -226,7 +229,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     inner, notes = original(network)
     how, said = chosen_preprocess(preprocess, own)
     said += assumed(inner, preprocess)
-    check_weights(inner)
+    known = facts(inner)
+    check_weights(inner, known)
     pixels, names, changed = pixels_of(images, how)
     first = next((p for p in inner.parameters() if p.is_floating_point()), None)
     if first is not None:
@@ -235,6 +239,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     if channels is not None and pixels.shape[1] != channels:
         pixels, told = _recoloured(pixels, channels)
         changed.append(told)
+    if pixels.device.type == "cpu" and freed_memory_kept():
+        pixels = pixels.contiguous(memory_format=torch.channels_last)  # 1.05 to 1.3 times quicker there, where memory is not asked for anew
     with traceless(inner), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -243,7 +249,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
         for parameter in inner.parameters():
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
-        ready = Prepared(inner, pixels, how, target=target, classes=classes, names=names, notes=[*notes, *said, *changed], batch=batch, seed=seed)
+        words = [*notes, *said, *changed]
+        ready = Prepared(inner, pixels, how, target=target, classes=classes, names=names, notes=words, batch=batch, seed=seed, known=known)
         try:
             yield ready
         except RuntimeError as error:
@@ -323,9 +330,9 @@ def chosen_preprocess(asked: Any, own: Any) -> tuple[Any, tuple[str, ...]]:
     return asked, ()
 
 
-def check_weights(model: nn.Module) -> None:
-    """Raise `ArgumentError` where a parameter or buffer is NaN or infinite."""
-    name = remembered(model, "unsound", lambda: _unsound(model))
+def check_weights(model: nn.Module, known: dict[str, Any] | None = None) -> None:
+    """Raise `ArgumentError` where a parameter or buffer is NaN or infinite; `known`: the model's `facts`."""
+    name = remembered(facts(model) if known is None else known, "unsound", lambda: _unsound(model))
     if name is not None:
         raise ArgumentError(f"model: {name} holds NaN or infinite values; there is nothing to explain. Load sound weights first")
 
