@@ -17,6 +17,7 @@ from striate.probe import activations
 from striate.understand.ascending import Priors, gradient, high_frequencies, unit
 
 NETS = Path(__file__).parent / "nets"
+STILL = {"jitter": 0, "zoom": 0.0, "turn": 0.0}
 
 
 class Linear(nn.Module):
@@ -50,7 +51,7 @@ class Dead(nn.Module):
 @pytest.mark.parametrize("parametrise", ["pixels", "fourier", "multiresolution"])
 def test_a_linear_logits_best_picture_is_its_pattern_in_black_and_white(parametrise: str) -> None:
     net = Linear()
-    made = u.maximise(net, shape=(1, 8, 8), parametrise=parametrise, steps=120, rate=0.5, rivals=0, tv=0, jitter=0)
+    made = u.maximise(net, shape=(1, 8, 8), parametrise=parametrise, steps=120, rate=0.5, rivals=0, tv=0, **STILL)
     assert made.target == (0, 1)
     patterns = net.pattern.detach().numpy()
     best = np.clip(patterns, 0, None).sum((1, 2, 3))
@@ -64,7 +65,7 @@ def test_a_linear_logits_best_picture_is_its_pattern_in_black_and_white(parametr
 def test_priors_pull_as_their_weights_say() -> None:
     net = Linear()
     flat, grey, free = (
-        u.maximise(net, target=0, shape=(1, 8, 8), parametrise="pixels", steps=120, rate=0.2, rivals=0, jitter=0, tv=tv, l2=l2).arrays["image"]
+        u.maximise(net, target=0, shape=(1, 8, 8), parametrise="pixels", steps=120, rate=0.2, rivals=0, tv=tv, l2=l2, **STILL).arrays["image"]
         for tv, l2 in ((8.0, 0.0), (0.0, 8.0), (0.0, 0.0))
     )
     rough = [float(np.abs(np.diff(picture)).mean()) for picture in (flat, free)]
@@ -110,6 +111,8 @@ def test_channels_neurons_and_directions_of_a_layer(trained_digits: nn.Module) -
     neuron = u.maximise(trained_digits, layer="conv2", channel=3, position=(6, 1), parametrise="pixels", **options)
     parts = np.abs(neuron.arrays["image"][0, 0] - 0.5)
     assert parts[4:, :4].mean() > 2 * parts[:3, 5:].mean(), "it is written where the neuron looks"
+    assert (neuron.options["zoom"], neuron.options["turn"]) == (0, 0), "a single neuron looks at one place"
+    assert (one.options["zoom"], one.options["turn"]) == (0.2, 15), "small pictures are moved about, or they please this network alone"
 
 
 def test_several_pictures_of_a_class_differ_and_more_so_with_diversity(trained_digits: nn.Module) -> None:
@@ -186,7 +189,7 @@ def test_energy_above_a_quarter_cycle() -> None:
 def test_gate_of_all_ten_classes_of_cifar() -> None:
     """Logits well above all of 2,000 real pictures', every class recognised by this net itself, little high-frequency energy.
 
-    The thresholds were set after seeing this net's figures: they guard against getting worse and prove no claim about a second net.
+    The thresholds were set after seeing this net's figures: they guard against getting worse. What a second net says is `bench/maximise.py`'s.
     """
     network = zoo.build("resnet20", classes=10, input=(3, 32, 32), weights=NETS / "resnet20_cifar10.safetensors").eval()
     loaded = zoo.loaded_into(network)
@@ -195,7 +198,7 @@ def test_gate_of_all_ten_classes_of_cifar() -> None:
         real = network(loaded.preprocess(torch.from_numpy(raw[:2000, 1:].reshape(-1, 3, 32, 32)))).amax(0).numpy()
     made = u.maximise(network)
     assert made.receipts["recognised"] == 1
-    assert (made.arrays["value"] / real).min() > 1.4
-    assert (made.arrays["value"] / real).mean() > 1.9
-    assert made.receipts["high_frequencies"] < 0.19
+    assert (made.arrays["value"] / real).min() > 1.3
+    assert (made.arrays["value"] / real).mean() > 1.6
+    assert made.receipts["high_frequencies"] < 0.12
     assert made.arrays["image"].std((1, 2, 3)).min() > 0.08

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from striate.draw import Figure
 
 SMOOTH = 64
-"""Pixels a side from which pictures are zoomed and turned too: smaller ones would blur, and are shifted further instead."""
+"""Pixels a side from which pictures are moved less, as a share of their size: smaller ones that hold still please one network alone."""
 CONTRASTS = (0.1, 0.3, 1.0)
 """Strengths of the noise to begin with, until the objective answers."""
 
@@ -69,9 +69,10 @@ def maximise(
     `direction`, one weight for each channel. `count` pictures of each, pushed apart by `diversity`. `shape`: C H W where neither the network nor
     `preprocess` says it.
     How: `parametrise` and `colour` (see `parametrisations.py`), `steps` of Adam at `rate`; the priors `tv`, `l2`, `jitter` (pixels), `zoom` (share),
-    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, but under 64 pixels an eighth and no zoom or turn. Weights are beside a
-    gradient of the objective brought to length one, so they mean the same on any network and size. A start that the objective does not answer to is
-    begun anew, stronger; where it stays silent the gradient passes all ReLUs until it answers. Values are those of the picture as 8 bits.
+    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, under 64 pixels an eighth, .2 and 15, and neither zoom nor turn for a
+    single neuron. Weights are beside a gradient of the objective brought to length one, so they mean the same on any network and size. A start that
+    the objective does not answer to is begun anew, stronger; where it stays silent the gradient passes all ReLUs until it answers. Values are those
+    of the picture as 8 bits.
     Raises `ArgumentError`, `UnknownNameError`. Sources: Simonyan et al. 2014; Olah et al. 2017; row U4.
     """
     check_pace(steps, rate)
@@ -82,13 +83,13 @@ def maximise(
         raise ArgumentError(f"count: got {count}, expected 1 or more")
     size = _shape(model, preprocess, shape)
     side = min(size[1:])
-    loose = side >= SMOOTH
+    loose, fixed = side >= SMOOTH, position is not None  # a neuron looks at one place
     priors = Priors(
         tv=tv,
         l2=l2,
         jitter=round(side / (16 if loose else 8)) if jitter is None else jitter,
-        zoom=(0.1 if loose else 0.0) if zoom is None else zoom,
-        turn=(5.0 if loose else 0.0) if turn is None else turn,
+        zoom=(0.0 if fixed else 0.1 if loose else 0.2) if zoom is None else zoom,
+        turn=(0.0 if fixed else 5.0 if loose else 15.0) if turn is None else turn,
         blur=blur,
     )
     with prepare(model, torch.full((1, *size), 0.5), preprocess=preprocess, batch=batch, seed=seed) as p:
