@@ -201,4 +201,4 @@ def test_gate_of_all_ten_classes_of_cifar() -> None:
     assert (made.arrays["value"] / real).min() > 1.3
     assert (made.arrays["value"] / real).mean() > 1.6
     assert made.receipts["high_frequencies"] < 0.12
-    assert made.arrays["image"].std((1, 2, 3)).min() > 0.08
+    assert made.arrays["image"].std((1, 2, 3)).min() > 0.05, "none is a grey dead start"
