@@ -24,16 +24,17 @@ NETS = {
 NOISES = (("masking", 0.05), ("masking", 0.1), ("gaussian", 0.05), ("gaussian", 0.1))
 
 
-def each(seed: int) -> dict[str, Any]:
+def each(seed: int, small: bool) -> dict[str, Any]:
     """Train both nets against each noise; returns decibels on the test part."""
-    data = subset("mnist", 10_000)
+    data = subset("mnist", 500 if small else 10_000)
+    recipe = LEARN.edited(epochs=1) if small else LEARN
     found: dict[str, Any] = {}
     for noise, amount in NOISES:
         word = f"{noise} {amount:.0%}"
         for name, options in NETS.items():
             with TemporaryDirectory() as folder:
                 asked = {**options, "noise": noise, "amount": amount}
-                run = autoencode.train(None, data, options=asked, recipe=LEARN, seed=seed, folder=Path(folder) / "run")
+                run = autoencode.train(None, data, options=asked, recipe=recipe, seed=seed, folder=Path(folder) / "run")
                 judged = autoencode.Reconstruction.load(run.folder)
             best = int(judged.cleaned["best"])
             found[f"{word}, noisy"] = judged.cleaned["noisy"]

@@ -21,20 +21,25 @@ from striate.core.runtime import keep_freed_memory, machine, versions
 from striate.core.storage import write_json
 
 LOGS = Path(__file__).parent / "logs"
+SMALL = "few pictures and one epoch, to try the script; nothing is written"
 
 
-def measure(name: str, claim: str, each: Callable[[int], dict[str, Any]], *, seeds: int, facts: dict[str, Any]) -> None:
-    """Run `each(seed)` for every seed, print and write `logs/NAME.json`: the rows, and mean and spread of every figure."""
+def measure(name: str, claim: str, each: Callable[[int, bool], dict[str, Any]], *, seeds: int, facts: dict[str, Any]) -> None:
+    """Run `each(seed, small)` for every seed, print and write `logs/NAME.json`: the rows, and mean and spread of every figure."""
     arguments = argparse.ArgumentParser(description=claim)
     arguments.add_argument("--seeds", type=int, default=seeds)
+    arguments.add_argument("--small", action="store_true", help=SMALL)
     given = arguments.parse_args()
     keep_freed_memory()
     rows = []
     for seed in range(given.seeds):
         began = time.perf_counter()
-        found = each(seed)
+        found = each(seed, given.small)
         rows.append({"seed": seed, "seconds": round(time.perf_counter() - began, 1), **found})
         print(f"{name} seed {seed}: " + ", ".join(f"{key} {value:.5g}" for key, value in found.items() if isinstance(value, float)), flush=True)
+    if given.small:
+        print(f"{name}: a trial; nothing is written")
+        return
     summary = {
         "name": name,
         "claim": claim,

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from autoencode_evidence import measure
+from autoencode_evidence import measure, subset
 from striate import autoencode
 from striate.autoencode.learning import pixels_of
 from striate.core.contracts import Recipe
@@ -24,15 +24,16 @@ LEARN = Recipe(name="linear-pca", epochs=50, batch=500, optimiser="adam", lr=5e-
 CODE = 6
 
 
-def each(seed: int) -> dict[str, Any]:
+def each(seed: int, small: bool) -> dict[str, Any]:
     """Train once; returns the largest angle in radians and how far the loss lies above the least there is."""
-    data = pixels_of("mnist")
+    data = pixels_of(subset("mnist", 500 if small else 60_000))
     rows = torch.cat([batch.x for batch in data.split("train").batches(5000, epoch=0, seed=0)]).flatten(1)
     best = autoencode.principal(rows.numpy())
     torch.manual_seed(seed)
     model = autoencode.autoencoder(data.shape, code=CODE, activation="none", output="linear", tied=True)
+    recipe = LEARN.edited(epochs=1) if small else LEARN
     with TemporaryDirectory() as folder:
-        train(model, data, task="reconstruct", recipe=LEARN, seed=seed, folder=Path(folder) / "run", precision="fp32", save_seconds=1e9)
+        train(model, data, task="reconstruct", recipe=recipe, seed=seed, folder=Path(folder) / "run", precision="fp32", save_seconds=1e9)
     angles = autoencode.principal_angles(model.encoder.get_submodule("code").weight, best.components[:CODE])
     with torch.no_grad():
         loss = float((model(rows.view(-1, *data.shape)).flatten(1) - rows).double().square().mean())

@@ -24,9 +24,9 @@ LAYER = Recipe(name="deep-sigmoid-layer", epochs=5, batch=100, optimiser="adamw"
 OPTIONS = {"widths": (200,) * 5, "activation": "sigmoid"}
 
 
-def each(seed: int) -> dict[str, Any]:
+def each(seed: int, small: bool) -> dict[str, Any]:
     """Train from each start; returns test errors and the seconds of pre-training."""
-    data = subset("mnist", 10_000)
+    data = subset("mnist", 500 if small else 10_000)
     first = st.zoo.build("mlp", classes=10, input=data.shape, options=OPTIONS)
     found: dict[str, Any] = {}
     for start in ("gaussian", "xavier", "greedy", "boltzmann"):
@@ -35,10 +35,10 @@ def each(seed: int) -> dict[str, Any]:
         init.apply(model, "xavier" if start == "xavier" else "gaussian", options={} if start == "xavier" else {"deviation": 0.01}, seed=seed)
         began = time.perf_counter()
         if start in ("greedy", "boltzmann"):
-            autoencode.pretrain(model, data, method=start, epochs=5, recipe=LAYER if start == "greedy" else None, seed=seed)
+            autoencode.pretrain(model, data, method=start, epochs=1 if small else 5, recipe=LAYER if start == "greedy" else None, seed=seed)
         spent = time.perf_counter() - began
         with TemporaryDirectory() as folder:
-            run = st.train(model, data, recipe=LEARN, seed=seed, folder=Path(folder) / "run")
+            run = st.train(model, data, recipe=LEARN.edited(epochs=1) if small else LEARN, seed=seed, folder=Path(folder) / "run")
             found[f"{start} error"] = run.result["splits"]["test"]["error"]
             found[f"{start} seconds of pre-training"] = spent
     return found

@@ -41,7 +41,7 @@ def test_a_table_of_boxes_becomes_a_run_with_boxes_in_its_report(boxes: Path, tm
     assert "IoU" in page
     assert "As they come" in page
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert (facts["task"], facts["model"]["name"], facts["recipe"]["name"]) == ("localise", "pattern", "boxes")
+    assert (facts["task"], facts["model"]["name"], facts["recipe"]["name"]) == ("localise", "resnet20", "boxes")
     assert facts["data"]["options"] == {"resize": "pad", "size": 32}
     again = facts["command"].replace(str(tmp_path / "run"), str(tmp_path / "again")).split()[1:]
     assert main([*again, "--json", "--no-report"]) == 0

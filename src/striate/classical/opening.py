@@ -57,7 +57,9 @@ def opened(data: Any, *, seed: int, limit: int | None = None, size: int | None =
     train, test = source.tables["train"], source.tables[split]
     for name, table in (("train", train), (split, test)):
         _check(source, name, table)
-    lacking = [source.classes[number] for number in np.flatnonzero(np.bincount(test.targets, minlength=len(source.classes)) == 0).tolist()]
+    lacking = [
+        source.classes[number] for number in np.flatnonzero(np.bincount(np.asarray(test.targets), minlength=len(source.classes)) == 0).tolist()
+    ]
     if lacking:
         more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         notes.append(f"{split} has no picture of {', '.join(lacking[:5])}{more}, so no figure says how well that is read")

@@ -92,7 +92,9 @@ def autoencode(
     source = chosen_data(data, data_option, size=size)
     layers = _widths(widths)
     if code < (form == "dense"):
-        raise ArgumentError(f"--code: got {code}, expected how many numbers a code has: 1 or more (0 with --form convolutional keeps the last maps as the code)")
+        raise ArgumentError(
+            f"--code: got {code}, expected how many numbers a code has: 1 or more (0 with --form convolutional keeps the last maps as the code)"
+        )
     if start == "boltzmann" and (form, activation, noise, tied) != ("dense", "sigmoid", "none", False):
         raise ArgumentError("--start boltzmann: machines are binary units; it goes with --activation sigmoid, dense, without --noise or --tied")
     if form == "convolutional" and not layers:

@@ -156,12 +156,12 @@ _ALL = (
     Named(
         Recipe(
             name="boxes",
-            epochs=20,
+            epochs=10,
             batch=32,
-            lr=2e-3,
+            lr=5e-3,
             weight_decay=0.02,
             warmup=0.1,
-            augment=("shift(2)",),
+            augment=("affine(rotate=0, scale=(0.8, 1.25), shift=0.15)",),
             average="ema",
             average_decay=0.99,
             clip=1.0,
@@ -225,8 +225,8 @@ def default(model: str, data: str, task: str = "classify") -> Recipe:
 
 def default_model(data: str, shape: tuple[int, ...], task: str = "classify") -> str:
     """Return the network that data of this name and shape (C H W, or L words) get for a task when none is asked for."""
-    if task == "localise":  # its linear layers read every place of the last maps: a mean over them forgets where
-        return "pattern"
+    if task == "localise":  # its padded maps know places well enough for a box, and their mean reads the class wherever it stands
+        return "resnet20" if min(shape[1:]) <= 64 else "resnet18"
     if data == "digits":
         return "lenet5"
     if len(shape) == 1:

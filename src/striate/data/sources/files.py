@@ -150,8 +150,8 @@ def _with_val(root: Path, tables: dict[str, Table], found: Pack, wishes: Wishes,
         _, held = stratified(labels, len(labels), wishes.val, wishes.seed)
     except ArgumentError as error:
         raise DataError(
-            f"{root}: {len(labels)} different pictures are too few to hold {wishes.val:g} of them out for validation ({error}); add pictures, or hold none "
-            "out with val=0 (--data-option val=0)"
+            f"{root}: {len(labels)} different pictures are too few to hold {wishes.val:g} of them out for validation ({error}); "
+            "add pictures, or hold none out with val=0 (--data-option val=0)"
         ) from None
     in_val = np.isin(rank[group.reshape(-1)], held)
     parted = {"train": train.take(np.flatnonzero(~in_val)), "val": train.take(np.flatnonzero(in_val))}
