@@ -60,7 +60,10 @@ def main() -> None:
         for form in [key for key in answers[f"{name} forms"][0] if key not in ("plain", "process_seconds")]:
             rates = [(answer[form], answer["plain"]) for answer in answers[f"{name} forms"]]
             result.ratio(f"{name}: {form} over plain fp32, forward pass", [a for a, _ in rates], [b for _, b in rates])
-    result.note("Both hold the same weights and take turns in one process that keeps freed memory; a round's figure is the ratio of their fastest turns (medians move by a tenth on a shared machine).")
+    result.note(
+        "Both hold the same weights and take turns in one process that keeps freed memory; a round's figure is the ratio of their fastest turns "
+        "(medians move by a tenth on a shared machine)."
+    )
     result.save()
 
 
