@@ -230,7 +230,7 @@ def test_no_folder_and_wrong_arguments(tmp_path):
         with pytest.raises(ArgumentError, match=next(iter(wrong))):
             folder(tmp_path, **wrong)
     make(tmp_path, "a/1.png", "b/1.png")
-    with pytest.raises(DataError, match="use val=0"):
+    with pytest.raises(DataError, match="val=0"):
         folder(tmp_path)
 
 

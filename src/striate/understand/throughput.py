@@ -120,20 +120,31 @@ class Throughput:
         if not torch.allclose(given, wanted, rtol=0, atol=1e-4 * max(1e-6, float(wanted.abs().max()))):
             self.p.notes.append("a faster copy of this network does not compute the same, so the network itself was run")
             return
-        self.overwriting = [module for module in made.modules() if isinstance(module, nn.ReLU) and not module.inplace]
-        self._overwrite(True)
-        with torch.no_grad():
-            if not torch.equal(trial.model(self._laid(self.p.pixels[:1])), given):  # another box reads what a ReLU would write over
-                self._overwrite(False)
-                self.overwriting = []
+        self.overwriting = self._writable(trial)
         if self.bf16 and order:
             _keep_exact(made.get_submodule(order[-1]), self.p.pixels.device.type)
         self.quick.network = made
 
+    def _writable(self, trial: Prepared) -> list[nn.ReLU]:
+        """Return the ReLUs that may write over their input: all, or none where a picture or noise tells that another box reads it."""
+        noise = torch.rand(self.p.pixels[:1].shape, generator=torch.Generator().manual_seed(0)).to(self.p.pixels)
+        seen = self._laid(torch.cat([self.p.pixels[:1], noise, 1 - noise]))
+        relus = [module for module in trial.network.modules() if isinstance(module, nn.ReLU) and not module.inplace]
+        with torch.no_grad():
+            wanted = trial.model(seen)
+            self._set(relus, True)
+            same = torch.equal(trial.model(seen), wanted)
+        self._set(relus, False)
+        return relus if same else []
+
+    @staticmethod
+    def _set(relus: list[nn.ReLU], yes: bool) -> None:
+        for module in relus:
+            module.inplace = yes
+
     def _overwrite(self, yes: bool) -> None:
         """Let the copy's ReLUs write over their input, which spares memory, where no gradient needs it."""
-        for module in self.overwriting:
-            module.inplace = yes
+        self._set(self.overwriting, yes)
 
 
 def _copied(network: nn.Module) -> nn.Module | None:
