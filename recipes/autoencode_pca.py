@@ -20,7 +20,7 @@ from striate.autoencode.learning import pixels_of
 from striate.core.contracts import Recipe
 from striate.training import train
 
-LEARN = Recipe(name="linear-pca", epochs=50, batch=500, optimiser="adam", lr=5e-3, schedule="cosine", average="tail", average_decay=0.9)
+LEARN = Recipe(name="linear-pca", epochs=150, batch=1000, optimiser="adam", lr=5e-3, schedule="cosine", average="tail", average_decay=0.9)
 CODE = 6
 
 
