@@ -194,10 +194,10 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 
 def command() -> str:
-    """Return the command that measures the same again, relative to the project's folder."""
+    """Return the command that measures the same again, relative to the project's folder; of files that lie elsewhere only the name is told."""
     script = Path(sys.argv[0]).resolve()
     spelled = script.relative_to(ROOT).as_posix() if script.is_relative_to(ROOT) else script.name
-    return shlex.join(["python", spelled, *sys.argv[1:]])
+    return shlex.join(["python", spelled, *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
 def commit() -> str | None:

@@ -118,3 +118,15 @@ def test_a_short_kill_series_ends_with_the_undisturbed_bits(tmp_path):
     found = json.loads((tmp_path / "kill.json").read_text(encoding="utf-8"))["raw"]
     assert found["counts"]["kills"] == 4
     assert found["counts"]["identical"] == found["counts"]["runs"]
+
+
+def test_the_command_names_files_elsewhere_without_their_folders(monkeypatch, tmp_path):
+    monkeypatch.setattr(harness.sys, "argv", [str(harness.ROOT / "bench" / "zoo.py"), "--weights", str(tmp_path / "net.pth"), "--rounds", "2"])
+    assert harness.command() == "python bench/zoo.py --weights net.pth --rounds 2"
+
+
+def test_no_kept_result_names_a_folder_of_one_machine():
+    kept = sorted((harness.ROOT / "bench" / "results").glob("*.json"))
+    assert kept
+    told = {path.name: json.loads(path.read_text(encoding="utf-8"))["command"].split() for path in kept}
+    assert not {name: words for name, words in told.items() if any(word.startswith("/") for word in words)}

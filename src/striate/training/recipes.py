@@ -65,7 +65,7 @@ _ALL = (
             average="ema",
             average_decay=0.99,
         ),
-        "MNIST with LeNet-5 in three epochs",
+        "MNIST with LeNet-5 in three and a half epochs",
     ),
     Named(
         Recipe(

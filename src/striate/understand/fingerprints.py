@@ -37,7 +37,7 @@ def remembered(known: dict[str, Any], what: str, find: Callable[[], T]) -> T:
 
 
 def state(model: nn.Module) -> tuple[Any, ...]:
-    """Return what tells in a millisecond that weights and statistics changed: names, places, torch's version counters, and a checksum of samples.
+    """Return what tells within milliseconds that weights and statistics changed: names, places, torch's version counters, and a checksum of samples.
 
     A single number of a large tensor written behind torch's back (through `.data`) may go unseen.
     """
