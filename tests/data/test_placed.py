@@ -10,6 +10,7 @@ from PIL import Image
 import striate as st
 from striate import data as d
 from striate.core.errors import ArgumentError, DataError
+from striate.data.sources.pasted import INSTALLED, lit
 from striate.data.stores import Fixed
 
 
@@ -98,7 +99,7 @@ def test_other_boxes_are_other_data():
 
 def test_pasted_boxes_are_the_hull_of_the_ink():
     """Without texture the background is one grey, so every changed pixel is ink; the box holds all that is at least a quarter ink."""
-    data = d.pasted(count=40, size=32, texture=0.0, seed=4)
+    data = d.pasted(count=40, size=32, texture=0.0, light=0.0, seed=4)
     part = data.tables["train"]
     for i, picture in enumerate(data.pictures("train", range(40))):
         change = np.abs(picture.astype(int) - 128).max(2)
@@ -120,7 +121,7 @@ def test_pasted_is_a_function_of_its_seed_and_parts_do_not_share_digits():
 
 def test_pasted_on_photographs_of_ones_own(tmp_path):
     Image.new("RGB", (200, 90), (250, 0, 0)).save(tmp_path / "red.png")
-    data = d.pasted(count=10, size=24, texture=1.0, photographs=tmp_path)
+    data = d.pasted(count=10, size=24, texture=1.0, light=0.0, photographs=tmp_path)
     corners = {tuple(picture[0, 0]) for picture in data.pictures("train", range(10))}
     assert (250, 0, 0) in corners
     (tmp_path / "none").mkdir()
@@ -132,3 +133,43 @@ def test_pasted_on_photographs_of_ones_own(tmp_path):
         d.pasted(largest=2)
     with pytest.raises(ArgumentError, match="size: got 4, expected 16 to 1024"):
         d.pasted(size=4)
+    with pytest.raises(ArgumentError, match="light: got 2, expected a share from 0 to 1"):
+        d.pasted(light=2)
+
+
+def test_no_part_sees_a_strip_of_another_and_any_strip_may_be_anyones(tmp_path):
+    """Two photographs whose red says which one and which 16-pixel strip: every pixel without ink tells where its background comes from."""
+    for number in range(2):
+        codes = np.repeat(np.arange(5, dtype=np.uint8) * 20 + 10 * number + 5, 16)
+        Image.fromarray(np.broadcast_to(codes[None, :, None], (40, 80, 3)).copy()).save(tmp_path / f"{number}.png")
+    held = []
+    for seed in range(6):
+        data = d.pasted(count=80, size=16, texture=1.0, light=0.0, seed=seed, photographs=tmp_path)
+        seen = {}
+        for part in data.splits:
+            pictures = np.stack(list(data.pictures(part, range(len(data.tables[part])))))
+            corners = pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 0]  # a digit hides one of the four at most
+            seen[part] = {int(np.bincount(row).argmax()) for row in corners}
+        assert seen["train"].isdisjoint(seen["val"] | seen["test"])
+        assert seen["val"].isdisjoint(seen["test"])
+        assert [len(seen[part]) for part in ("train", "val", "test")] == [6, 2, 2]
+        held.append(seen["test"])
+    assert len(set.union(*held)) >= 6, "the test strips are drawn by the seed: 12 draws of 10 places do not fall on a few"
+
+
+def test_the_light_of_a_background_varies_as_far_as_it_was_told():
+    """Contrast times 1 - light to 1 + light and brightness by up to light / 2 of 255, measured on two greys 64 apart."""
+    ground = np.full((2, 2, 3), 96, np.uint8)
+    ground[0] = 160
+    found = np.array([(part[0, 0, 0], part[1, 0, 0]) for part in (lit(ground, 1.0, 0.25, np.random.default_rng(seed)) for seed in range(300))], float)
+    contrast, mean = (found[:, 0] - found[:, 1]) / 64, found.mean(1)
+    assert 0.75 - 0.02 <= contrast.min() < 0.78 < 1.22 < contrast.max() <= 1.25 + 0.02
+    assert 128 - 32.5 <= mean.min() < 99 < 157 < mean.max() <= 128 + 32.5
+    assert (lit(ground, 0.0, 0.0, np.random.default_rng(0)) == 128).all()
+    assert (lit(ground, 1.0, 0.0, np.random.default_rng(0)) == ground).all()
+
+
+def test_a_missing_photograph_is_an_error_and_no_smaller_set(monkeypatch):
+    monkeypatch.setitem(INSTALLED, "skimage", ("data", ("astronaut.png", "not there.png")))
+    with pytest.raises(DataError, match=r"files of scikit-image are missing \(not there.png\)"):
+        d.pasted(count=10, size=16)

@@ -20,8 +20,31 @@ if TYPE_CHECKING:
     from striate.data.stores import Store
 
 Bytes = npt.NDArray[np.uint8]
-PARTS = {"train": (0.0, 0.6), "val": (0.6, 0.8), "test": (0.8, 1.0)}
-"""Each part's backgrounds come from its own strip of every photograph (shares of the width): no part knows another's."""
+PARTS = {"train": 3, "val": 1, "test": 1}
+"""How many of every photograph's five upright strips are each part's backgrounds: no part knows another's. Which ones, the seed draws for each
+photograph, so that no part gets all the edges or all the hard ones."""
+STRIPS = sum(PARTS.values())
+GROUNDS = 3
+"""Keeps the random numbers of the strips apart from those of the parts' pictures."""
+INSTALLED = {
+    "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
+    "skimage": (
+        "data",
+        (
+            "astronaut.png",
+            "brick.png",
+            "camera.png",
+            "chelsea.png",
+            "coffee.png",
+            "grass.png",
+            "gravel.png",
+            "hubble_deep_field.jpg",
+            "ihc.png",
+            "rocket.jpg",
+        ),
+    ),
+}
+"""Photographs that come with scikit-learn (CC BY 2.0) and scikit-image (CC0 or the public domain, as it documents): package, folder, files."""
 GREY = 128.0
 INKED = 0.25
 """A box is the hull of the pixels that are ink to at least this share."""
@@ -36,6 +59,7 @@ def pasted(
     smallest: float = 0.3,
     largest: float = 0.6,
     texture: float = 0.6,
+    light: float = 0.3,
     of: Literal["digits", "mnist"] = "digits",
     photographs: str | Path | None = None,
 ) -> Dataset:
@@ -47,26 +71,31 @@ def pasted(
         seed: decides everything; the same seed, the same pixels.
         smallest: least height of the digit's field, as a share of `size`.
         largest: greatest height, likewise; the width is 0.7 to 1.3 times the height.
-        texture: how strong the background is, from 0 (plain grey) to 1 (the photographs as they are).
+        texture: how strong the background is, from 0 (plain grey) to 1 (the photographs in their own contrast).
+        light: how much brightness and contrast of the backgrounds vary, from 0 (not at all) to 1: contrast 1 - light to 1 + light times, the mean
+            darker or lighter by up to half as large a share of 255.
         of: whose digits: scikit-learn's own (no download) or MNIST's. Those of `val` and `test` are held out.
-        photographs: a folder of backgrounds; None takes scikit-learn's two sample photographs. `train` sees their left three fifths, `val` and `test`
-            a strip each of the rest.
+        photographs: a folder of backgrounds; None takes the twelve that scikit-learn and scikit-image bring with them. Of the five upright strips of
+            each, three are for `train`, one for `val`, one for `test`; the seed draws which.
 
-    Ink is lighter or darker than what it lies on, of a random colour. Raises `ArgumentError`, `DataError`.
+    A background is a square of a strip, as large as fits or smaller, mirrored and turned by quarters at random. Ink is lighter or darker than what it
+    lies on, of a random colour. Raises `ArgumentError`, `DataError`.
     """
     for name, good, allowed in (
         ("count", count >= 10, "10 or more pictures"),
         ("size", 16 <= size <= 1024, "16 to 1024 pixels"),
         ("largest", 0 < smallest <= largest <= 1 / 1.3, "shares with 0 < smallest <= largest <= 0.76"),
         ("texture", 0 <= texture <= 1, "a share from 0 to 1"),
+        ("light", 0 <= light <= 1, "a share from 0 to 1"),
     ):
         if not good:
-            given = {"count": count, "size": size, "largest": f"smallest {smallest}, largest {largest}", "texture": texture}[name]
+            given = {"count": count, "size": size, "largest": f"smallest {smallest}, largest {largest}", "texture": texture, "light": light}[name]
             raise ArgumentError(f"{name}: got {given}, expected {allowed}")
-    grounds = _photographs(photographs)
+    taken = _photographs(photographs)
+    grounds = strips(taken, np.random.default_rng(derived_seed(seed, GROUNDS)))
     shapes = _digits(of, seed)
     tables = {}
-    for number, (part, strip) in enumerate(PARTS.items()):
+    for number, part in enumerate(PARTS):
         many = count if part == "train" else max(10, count // 5)
         random = np.random.default_rng(derived_seed(seed, number))
         pixels = np.empty((many, 3, size, size), np.uint8)
@@ -74,8 +103,8 @@ def pasted(
         pictures, labels = shapes[part]
         chosen = random.integers(0, len(pictures), many)
         for row, digit in enumerate(chosen):
-            ground = background(grounds[int(random.integers(len(grounds)))], strip, size, random)
-            ground = np.rint(GREY + texture * (ground - GREY)).astype(np.uint8)
+            ground = background(grounds[part][int(random.integers(len(grounds[part])))], size, random)
+            ground = lit(ground, texture, light, random)
             high = random.uniform(smallest, largest) * size
             wide = min(size, max(4, round(high * random.uniform(0.7, 1.3))))
             ink = inked(pictures[digit], (max(4, round(high)), wide))
@@ -84,7 +113,7 @@ def pasted(
             pixels[row] = picture.transpose(2, 0, 1)
         store = Fixed(pixels, array_fingerprint([pixels]))
         tables[part] = Table(store, labels[chosen].astype(np.int64), extra={"boxes": boxes})
-    note = f"{of} pasted on {len(grounds)} photographs; each part has digits and strips of the photographs of its own"
+    note = f"{of} pasted on strips of {len(taken)} photographs; each part has digits and strips of its own"
     return Dataset(name="pasted", classes=tuple("0123456789"), tables=tables, spec="pasted", notes=(note,))
 
 
@@ -116,28 +145,40 @@ def inked(digit: Bytes, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     return ink / max(float(ink.max()), 1.0)
 
 
-def background(photograph: Bytes, strip: tuple[float, float], size: int, random: np.random.Generator) -> Bytes:
-    """Return a random square of the photograph's strip (shares of its width) at `size` pixels a side, mirrored by a coin."""
+def strips(photographs: Sequence[Bytes], random: np.random.Generator) -> dict[str, list[Bytes]]:
+    """Return each part's backgrounds (H W 3): every photograph is cut into five upright strips of one width, dealt out at random as `PARTS` says."""
+    found: dict[str, list[Bytes]] = {part: [] for part in PARTS}
+    owners = [part for part, many in PARTS.items() for _ in range(many)]
+    for photograph in photographs:
+        wide = photograph.shape[1] // STRIPS
+        for owner, place in zip(owners, random.permutation(STRIPS).tolist(), strict=True):
+            found[owner].append(photograph[:, place * wide : (place + 1) * wide])
+    return found
+
+
+def background(strip: Bytes, size: int, random: np.random.Generator) -> Bytes:
+    """Return a random square of the strip (H W 3) at `size` pixels a side, mirrored by a coin and turned by quarters."""
     from striate.pixels.scaling import resized
 
-    height, width = photograph.shape[:2]
-    first, last = int(strip[0] * width), int(strip[1] * width)
-    most = min(height, last - first)
+    most = min(strip.shape[:2])
     side = int(random.integers(min(size, most), most + 1))
-    left, top = int(random.integers(first, last - side + 1)), int(random.integers(0, height - side + 1))
-    part = resized(photograph[top : top + side, left : left + side], (size, size))
-    return part[:, ::-1] if random.random() < 0.5 else part
+    top, left = (int(random.integers(0, whole - side + 1)) for whole in strip.shape[:2])
+    part = resized(strip[top : top + side, left : left + side], (size, size))
+    part = part[:, ::-1] if random.random() < 0.5 else part
+    return np.ascontiguousarray(np.rot90(part, int(random.integers(4))))
+
+
+def lit(ground: Bytes, texture: float, light: float, random: np.random.Generator) -> Bytes:
+    """Return `ground` drawn towards grey (`texture` 0 is grey), its contrast and brightness changed by up to `light`."""
+    contrast, brighter = texture * random.uniform(1 - light, 1 + light), light * random.uniform(-GREY, GREY)
+    return np.clip(np.rint(GREY + brighter + contrast * (ground - GREY)), 0, 255).astype(np.uint8)
 
 
 def _photographs(folder: str | Path | None) -> list[Bytes]:
     from striate.pixels.decoding import decode
 
     if folder is None:
-        spec = util.find_spec("sklearn")
-        base = Path(spec.origin).parent / "datasets" / "images" if spec is not None and spec.origin else None
-        paths: Sequence[Path] = [base / "china.jpg", base / "flower.jpg"] if base is not None else []
-        if not paths or not all(path.exists() for path in paths):
-            raise DataError("pasted: scikit-learn's sample photographs are missing; install scikit-learn again, or give photographs=FOLDER")
+        paths = _installed()
     else:
         place = Path(folder).expanduser()
         if not place.is_dir():
@@ -146,9 +187,25 @@ def _photographs(folder: str | Path | None) -> list[Bytes]:
         if not paths:
             raise DataError(f"{place}: holds no .jpg, .jpeg, .png or .webp files to paste on")
     found = [decode(path, channels=3, short_side=512) for path in paths]
-    small = [path for path, photograph in zip(paths, found, strict=True) if min(photograph.shape[0], photograph.shape[1] // 5) < 16]
+    small = [path for path, photograph in zip(paths, found, strict=True) if min(photograph.shape[0], photograph.shape[1] // STRIPS) < 16]
     if small:
-        raise DataError(f"{small[0]}: is too small to cut backgrounds from; photographs need 80 pixels across and 16 down")
+        raise DataError(f"{small[0]}: is too small to cut backgrounds from; photographs need {16 * STRIPS} pixels across and 16 down")
+    return found
+
+
+def _installed() -> list[Path]:
+    """Return the files of `INSTALLED`, none of which may be missing: another number of photographs would be another data set under the same seed."""
+    found = []
+    for package, (folder, names) in INSTALLED.items():
+        spec = util.find_spec(package)
+        library = {"sklearn": "scikit-learn", "skimage": "scikit-image"}[package]
+        if spec is None or not spec.origin:
+            raise DataError(f"pasted: {library} is missing, whose photographs it pastes on; install it, or give photographs=FOLDER")
+        paths = [Path(spec.origin).parent / folder / name for name in names]
+        missing = ", ".join(path.name for path in paths if not path.is_file())
+        if missing:
+            raise DataError(f"pasted: files of {library} are missing ({missing}); install it again, or give photographs=FOLDER")
+        found += paths
     return found
 
 
