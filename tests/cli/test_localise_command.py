@@ -28,6 +28,23 @@ def boxes(tmp_path: Path) -> Path:
     return table
 
 
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A ResNet-20 for four classes of 16 x 16 pixels, with the preprocessing it was trained with."""
+    import torch
+
+    from striate import zoo
+    from striate.core.runtime import random_state_kept
+    from striate.pixels import Preprocess
+
+    with random_state_kept():
+        torch.manual_seed(0)
+        model = zoo.build("resnet20", classes=4, input=(3, 16, 16))
+    path = tmp_path / "small.safetensors"
+    zoo.save_weights(model, path, preprocess=Preprocess(size=(16, 16), mean=(0.5,), std=(0.25,)))
+    return path
+
+
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
 
@@ -85,7 +102,21 @@ def test_missing_columns_are_named(boxes: Path, head: str, told: str, capsys: py
     ("words", "told"),
     [
         (["digits", "--task", "localise"], "--task localise: digits has no boxes; they come from a table (.csv or .jsonl) with columns file, class"),
-        (["pasted", "--task", "localise", "--model", "resnet18", "--weights", "x.pth"], "--weights: with --task localise a pretrained trunk is for"),
+        (["pasted", "--task", "localise", "--weights", "x.pth"], "--weights: say which network they are for: --model NAME"),
+        (["pasted", "--task", "localise", "--model", "resnet18", "--weights", "x.pth"], "--weights: x.pth: no such file"),
+        (["digits", "--task", "localise", "--model", "resnet18", "--weights", "published"], "--task localise: digits has no boxes; they come from"),
+        (
+            ["pasted", "--task", "localise", "--model", "resnet18", "--weights", "published", "--strategy", "svm"],
+            "--strategy svm: with --task localise two fresh heads are trained on the trunk, and the trunk with them; --set freeze=trunk",
+        ),
+        (
+            ["pasted", "--task", "localise", "--model", "resnet18", "--weights", "published", "--strategy", "scratch"],
+            "and the trunk with them; leave out --weights",
+        ),
+        (
+            ["pasted", "--task", "localise", "--model", "resnet18", "--weights", "published", "--at", "layer3", "--at", "layer4"],
+            "--at: got layer3, layer4; with --task localise it is the one layer after which the trunk ends",
+        ),
         (["pasted", "--task", "localize"], "Did you mean localise"),
         (["pasted", "--task", "localise", "--set", "views=mirror"], "looks at one view"),
     ],
@@ -93,3 +124,72 @@ def test_missing_columns_are_named(boxes: Path, head: str, told: str, capsys: py
 def test_words_that_do_not_go_together(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *words]) != 0
     assert told in said(capsys)
+
+
+def test_a_pretrained_trunk_learns_boxes_from_the_command_line(
+    boxes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trunk is the file's, the pictures come whole at its size, and the run is told, measured again and repeated by its own command."""
+    import torch
+
+    from striate import training, zoo
+
+    folder = tmp_path / "run"
+    words = ["train", str(boxes), "--task", "localise", "--model", "resnet20", "--weights", str(weights), "--epochs", "1", "--folder", str(folder)]
+    assert main([*words, "--set", "freeze=trunk", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["splits"]["val"]) >= {"error", "box_error", "missed", "localisation_error"}
+    page = Path(answer["report"]).read_text(encoding="utf-8")
+    for words_of_it in ("Class and box were learned on a pretrained trunk", str(weights), "IoU", "ResNet-20 with a head for boxes"):
+        assert words_of_it in page
+    run = training.Run.load(folder)
+    kept = zoo.build("resnet20", classes=4, input=(3, 16, 16), weights=weights).state_dict()
+    own = {name.removeprefix("trunk."): value for name, value in run.model.state_dict().items() if name.startswith("trunk.")}
+    assert {"conv1.weight", "layer3.2.bn2.running_mean"} <= own.keys()
+    assert all(torch.equal(value, kept[name]) for name, value in own.items())
+    assert (run.preprocess.resize, run.preprocess.size, run.preprocess.mean) == ("pad", (16, 16), (0.5, 0.5, 0.5))
+    assert main(["evaluate", str(folder), "--split", "val", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["box_error"] == pytest.approx(answer["splits"]["val"]["box_error"], abs=1e-5)
+    command = run.facts["command"]
+    assert f"--weights {weights} --task localise --strategy auto" in command
+    assert "--data-option resize=pad" in command
+    assert main([*command.replace(str(folder), str(tmp_path / "again")).split()[1:], "--json", "--no-report"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"] == answer["splits"], "the command in the run's folder does the same"
+
+
+def test_a_trunk_trains_on_unless_it_is_frozen_and_ends_where_it_is_told(
+    boxes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from striate import training, zoo
+
+    folder = tmp_path / "run"
+    words = ["train", str(boxes), "--task", "localise", "--model", "resnet20", "--weights", str(weights), "--epochs", "4", "--folder", str(folder)]
+    assert main([*words, "--at", "layer2", "--size", "24", "--no-report"]) == 0
+    printed = capsys.readouterr()
+    assert "task='localise'" in printed.out
+    assert "pictures are shown whole" in " ".join(printed.err.split())
+    run = training.Run.load(folder)
+    kept = zoo.build("resnet20", classes=4, input=(3, 16, 16), weights=weights).state_dict()
+    own = {name.removeprefix("trunk."): value for name, value in run.model.state_dict().items() if name.startswith("trunk.")}
+    assert not any(name.startswith("layer3") for name in own)
+    moved = {name: float((value - kept[name]).abs().max()) for name, value in own.items() if name.endswith("weight")}
+    assert 0 < moved["conv1.weight"] < moved["layer2.2.conv2.weight"], "early layers move less"
+    assert run.facts["data"]["shape"] == [3, 24, 24]
+
+
+def test_weights_of_another_network_and_tables_without_boxes_are_one_error(
+    boxes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--task", "localise", "--weights", str(weights), "--folder", str(tmp_path / "run")]
+    assert main(["train", str(boxes), "--model", "resnet18", *words]) != 0
+    assert f"{weights}: does not fit this network; nothing was loaded" in said(capsys)
+    assert main(["train", str(boxes), "--model", "resnet20", "--at", "layer33", *words]) != 0
+    assert "Did you mean layer3" in said(capsys)
+    text = boxes.read_text().splitlines()
+    boxes.write_text("\n".join([*text[:3], "2.png,dark,30,4,20,8", *text[4:]]))
+    assert main(["train", str(boxes), "--model", "resnet20", *words]) != 0
+    assert "2.png: the box x 30, y 4, w 20, h 8 ends at 50, 12, outside the picture of 40 x 32 pixels" in said(capsys)
+    boxes.write_text("\n".join(["file,class,a,b,c,d", *text[1:]]))
+    assert main(["train", str(boxes), "--model", "resnet20", *words]) != 0
+    assert "has no boxes and no points, and task 'localise' needs them" in said(capsys)
+    assert not (tmp_path / "run").exists()

@@ -7,7 +7,9 @@ import torch
 
 import striate as st
 from striate.core.contracts import Recipe
-from striate.core.errors import ArgumentError, UnknownNameError
+from striate.core.errors import ArgumentError, DataError, UnknownNameError
+from striate.training.groups import layer_groups
+from striate.training.session import Quiet
 from striate.transfer import localiser
 
 
@@ -58,6 +60,49 @@ def test_a_frozen_trunk_stays_and_the_heads_learn(trained, tmp_path):
     assert not any(kept for name, kept in same.items() if name.endswith("weight") and not name.startswith("trunk."))
 
 
+def test_a_head_that_works_on_maps_is_no_trunk():
+    """SqueezeNet's last convolution has the old classes' maps; the trunk ends before it, in the last maps that know none."""
+    model = st.zoo.build("squeezenet1_1", classes=7, input=(3, 64, 64))
+    made = localiser(model, 3, input=(3, 64, 64))
+    assert made.trunk(torch.zeros(1, 3, 64, 64)).shape[1] == 512
+    assert made.at.startswith("features"), "not after the dropout that stands before the head"
+    trunk = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 5, 3))
+    assert localiser(trunk, 3, input=(3, 9, 9)).trunk(torch.zeros(1, 3, 9, 9)).shape[1] == 5, "a trunk without a head is taken whole"
+
+
+def test_the_zoo_builds_it_again_and_its_groups_end_with_both_heads(trained):
+    made = localiser(trained, 10, input=(3, 16, 16), at="layer2", points=1, hidden=8).eval()
+    spec = st.zoo.spec_of(made)
+    assert (spec.name, spec.classes, spec.options["at"]) == ("resnet20+boxes", 10 + 4 + 2, "layer2")
+    again = st.zoo.build(spec.name, classes=spec.classes, input=spec.input, options=spec.options).eval()
+    again.load_state_dict(made.state_dict())
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(again(x), made(x))
+    groups = layer_groups(made)
+    assert {name.partition(".")[0] for name in groups[-1].parameters} == {"classify", "place"}
+    assert all(name.startswith("trunk.") for group in groups[:-1] for name in group.parameters)
+    with pytest.raises(ArgumentError, match="expected more than 6"):
+        st.zoo.build(spec.name, classes=6, input=spec.input, options=spec.options)
+    with pytest.raises(UnknownNameError, match="narrow"):
+        st.zoo.build(spec.name, classes=16, input=spec.input, options={"narow": 3})
+
+
+def test_a_run_on_a_pretrained_trunk_is_opened_and_resumed_by_its_folder(trained, tmp_path):
+    class Stop(Quiet):
+        def epoch_ended(self, row):
+            if row["epoch"] == 1:
+                raise KeyboardInterrupt
+
+    data = st.data.load("pasted", options={"count": 20, "size": 16})
+    how = {"task": "localise", "settings_of_recipe": {"epochs": 2, "batch": 10}, "device": "cpu", "precision": "fp32"}
+    whole = st.fine_tune(trained, data, folder=tmp_path / "whole", **how)
+    with pytest.raises(KeyboardInterrupt):
+        st.fine_tune(trained, data, folder=tmp_path / "part", progress=Stop(), **how)
+    again = st.training.resume(tmp_path / "part")
+    wanted = st.training.Run.load(whole.folder).model.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in again.model.state_dict().items())
+
+
 def test_what_cannot_be_is_refused(trained):
     with pytest.raises(UnknownNameError, match=r"layer3"):
         localiser(trained, 3, input=(3, 16, 16), at="layer33")
@@ -65,3 +110,9 @@ def test_what_cannot_be_is_refused(trained):
         localiser(trained, 3, input=(3, 16, 16), at="fc")
     with pytest.raises(ArgumentError, match="boxes, or at least one point"):
         localiser(trained, 3, input=(3, 16, 16), boxes=False)
+    with pytest.raises(ArgumentError, match=r"strategy: got 'linear'; with task localise .* freeze=trunk"):
+        st.fine_tune(trained, "pasted", task="localise", strategy="linear")
+    with pytest.raises(UnknownNameError, match="Did you mean localise"):
+        st.fine_tune(trained, "pasted", task="localize")
+    with pytest.raises(DataError, match="digits: has no boxes and no points"):
+        st.fine_tune(trained, "digits", task="localise")

@@ -75,9 +75,11 @@ def make_plan(
         raise StorageError(f"--folder: {folder} already holds a run; go on with `striate resume {folder}`, or give another folder")
     chosen = chosen_data(data, data_options, size=None if weights is not None else size)
     if task == "localise":
-        chosen = _with_boxes(chosen, weights)
+        chosen = _with_boxes(chosen)
     _check_names(model, recipe)
     _check_weights(strategy, weights, model, recipe)
+    if task == "localise" and weights is not None:
+        _check_trunk(strategy, at)
     if at and (weights is None or strategy == "scratch"):
         raise ArgumentError(
             f"--at {at[0]}: it says where a pretrained network's codes are read; give it with --weights, and another strategy than scratch"
@@ -99,13 +101,8 @@ def make_plan(
     return Plan(chosen, model, keywords, lengths | settings)
 
 
-def _with_boxes(chosen: Chosen, weights: str | None) -> Chosen:
+def _with_boxes(chosen: Chosen) -> Chosen:
     """Return the data for the task localise: whole pictures, for the usual cut to the centre may lose a box; refuse data that never have boxes."""
-    if weights is not None:
-        raise ArgumentError(
-            "--weights: with --task localise a pretrained trunk is for Python so far: st.train(st.transfer.localiser(network, data.classes, "
-            "input=data.shape), data, task='localise', settings={'freeze': 'trunk'}). Without --weights a network is trained from scratch"
-        )
     if chosen.source not in ("csv", "jsonl", "pasted"):
         raise ArgumentError(
             f"--task localise: {chosen.spec} has no boxes; they come from a table (.csv or .jsonl) with columns file, class, x, y, w, h (pixels), "
@@ -141,11 +138,22 @@ def _check_weights(strategy: str, weights: str | None, model: str | None, recipe
         raise StorageError(f"--weights: {weights}: no such file.{f' Did you mean {path.parent / close[0]}?' if close else ''}")
 
 
+def _check_trunk(strategy: str, at: Sequence[str]) -> None:
+    """Refuse words of transfer learning that say nothing where heads for class and box are trained on a trunk."""
+    if strategy in ("linear", "svm", "scratch"):
+        instead = "leave out --weights" if strategy == "scratch" else "--set freeze=trunk trains heads on a trunk that stays as it is"
+        raise ArgumentError(
+            f"--strategy {strategy}: with --task localise two fresh heads are trained on the trunk, and the trunk with them; {instead}"
+        )
+    if len(at) > 1:
+        raise ArgumentError(f"--at: got {', '.join(at)}; with --task localise it is the one layer after which the trunk ends")
+
+
 def _transfer(
     keywords: Mapping[str, Any], weights: str, strategy: str, size: int | None, at: Sequence[str], edits: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the keywords of `fine_tune`, only those that differ from its defaults."""
-    given: dict[str, Any] = {"weights": weights}
+    given: dict[str, Any] = {"weights": weights} | {name: value for name, value in keywords.items() if name == "task"}
     given |= {"strategy": strategy} if strategy != "auto" else {}
     given |= {"size": size} if size is not None else {}
     given |= {"at": tuple(at)} if at else {}

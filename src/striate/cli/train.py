@@ -30,8 +30,9 @@ from striate.cli.registry import command
         "size": "Height and width that pictures of your own are brought to.",
         "weights": "Pretrained weights to start from: a .safetensors or .pth file, or published (torchvision's file, fetched once).",
         "strategy": "With weights: auto looks at the data and chooses; linear and svm fit a head to the frozen network's codes, finetune trains on, "
-        "scratch forgets the weights.",
-        "at": "With weights: a layer whose codes a linear head may read (striate summary NAME lists them). May be repeated.",
+        "scratch forgets the weights. With --task localise, auto and finetune train two fresh heads and the network with them.",
+        "at": "With weights: a layer whose codes a linear head may read (striate summary NAME lists them); may be repeated. With --task localise the "
+        "one after which the trunk ends.",
         "no_report": "Write no report.html.",
         "json": "Print the result as JSON on stdout; progress stays on stderr.",
         "quiet": "Print nothing but the path of the report.",
@@ -56,6 +57,7 @@ from striate.cli.registry import command
         "striate train photos/ --model resnet18 --size 128 --set class_weights=true",
         "striate train photos/ --model resnet50 --weights published",
         "striate train boxes.csv --task localise --size 96",
+        "striate train boxes.csv --task localise --model resnet50 --weights published",
     ),
     torch=True,
 )

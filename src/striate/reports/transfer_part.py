@@ -42,6 +42,8 @@ def fitted_head(run: StoredRun) -> bool:
 
 def _title(transfer: Mapping[str, Any], advice: Any) -> str:
     asked = transfer.get("asked")
+    if transfer.get("trunk"):
+        return "Class and box were learned on a pretrained trunk"
     if asked == "auto" and isinstance(advice, Mapping):
         return f"The data call for {advice.get('words')}"
     return f"The strategy, {transfer.get('strategy')}, was asked for" + (f"; advice: {advice.get('words')}" if isinstance(advice, Mapping) else "")
@@ -52,6 +54,7 @@ def _facts(transfer: Mapping[str, Any]) -> Markup:
     known = {
         "pretrained weights": transfer.get("weights"),
         "licence": transfer.get("licence") or None,
+        "the trunk": transfer.get("trunk"),
         "the head reads": " + ".join(choice.get("at", ())) + (", means and maxima" if choice.get("pool") == "both" else ", means")
         if choice
         else None,

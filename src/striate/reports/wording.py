@@ -37,6 +37,8 @@ def model_name(name: str) -> str:
     """Spell a zoo name as the paper does: `lenet5` -> `LeNet-5`; an unknown name stays as it is."""
     if name.endswith("+codes"):
         return f"{model_name(name.removesuffix('+codes'))} with a fitted head"
+    if name.endswith("+boxes"):
+        return f"{model_name(name.removesuffix('+boxes'))} with a head for boxes"
     match = re.fullmatch(r"([a-z]+?)[-_]?(\d+)?((?:[-_].*)?)", name)
     if not match or match[1] not in _NAMES:
         return name

@@ -72,9 +72,10 @@ def spelled(
     if not isinstance(model, str) or data.spec is None or isinstance(recipe, Recipe) or task not in ("classify", "localise"):
         return python, None
     shared |= {"task": task} if task != "classify" else {}
-    asked = {"data-option": _assignments(data.options), "set": _assignments(others), "model-option": _assignments(options)}
+    asked = {"data-option": assignments(data.options), "set": assignments(others), "model-option": assignments(options)}
     return python, command_line(["striate", "train", str(data.spec)], {"model": model, **shared, **asked})
 
 
-def _assignments(values: Mapping[str, Any]) -> list[str]:
+def assignments(values: Mapping[str, Any]) -> list[str]:
+    """Return `KEY=VALUE` of each, as the command line takes them."""
     return [f"{key}={' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}" for key, value in values.items()]

@@ -157,11 +157,17 @@ def _carded(model: nn.Module) -> list[tuple[str, ...]]:
 
 
 def _by_blocks(model: nn.Module) -> list[tuple[str, ...]]:
-    """Part a model at its outermost blocks: the last layer with weights is the head, the others come in `MOST` - 1 groups at most."""
+    """Part a model at its outermost blocks, `MOST` groups at most.
+
+    The head is the last layer with weights, or what the model names as its `heads` (a tuple of paths).
+    """
     leaves = [path for path, module in model.named_modules() if list(module.parameters(recurse=False))]
     if not leaves:
         return []
-    *rest, head = leaves
+    named = getattr(model, "heads", None)
+    own = [path for path in leaves if any(_within(path, name) for name in named)] if isinstance(named, tuple) else []
+    head = tuple(own or leaves[-1:])
+    rest = [path for path in leaves if path not in head]
     depth = 1
     while depth < 6 and len({_start(path, depth) for path in rest}) < 2:
         depth += 1
@@ -170,7 +176,7 @@ def _by_blocks(model: nn.Module) -> list[tuple[str, ...]]:
     grouped: list[list[str]] = [[] for _ in range(-(-len(blocks) // size))] if blocks else []
     for path in rest:
         grouped[blocks.index(_start(path, depth)) // size].append(path)
-    return [*(tuple(group) for group in grouped), (head,)]
+    return [*(tuple(group) for group in grouped), head]
 
 
 def _start(path: str, depth: int) -> str:

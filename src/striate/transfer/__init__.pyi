@@ -12,5 +12,5 @@ from .heads import as_conv as as_conv
 from .heads import as_linear as as_linear
 from .heads import head as head
 from .heads import with_head as with_head
-from .two_heads import Localiser as Localiser
-from .two_heads import localiser as localiser
+from .localising import Localiser as Localiser
+from .localising import localiser as localiser

@@ -113,12 +113,18 @@ def open_pretrained(
 
 def check(data: Any) -> None:
     """Raise `DataError` for data that no classifier can be fitted to, each with its reason; classes missing from another split are said."""
+    check_labels(data)
     table = data.training_table
-    if table.targets is None:
-        raise DataError(f"{data.name}: the training pictures have no labels, and transfer learning needs them")
-    if table.targets.ndim != 1:
-        raise DataError(f"{data.name}: labels of shape {table.targets.shape}; expected one class a picture")
     checked(np.zeros((len(table), 1)), table.targets, data.classes)
+
+
+def check_labels(data: Any) -> None:
+    """Raise `DataError` where the training pictures have no labels, or not one class each."""
+    targets = data.training_table.targets
+    if targets is None:
+        raise DataError(f"{data.name}: the training pictures have no labels, and transfer learning needs them")
+    if targets.ndim != 1:
+        raise DataError(f"{data.name}: labels of shape {targets.shape}; expected one class a picture")
 
 
 def missing_from(data: Any) -> list[str]:

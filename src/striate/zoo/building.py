@@ -37,11 +37,12 @@ def build(
     `StorageError` for weights that do not fit. What was left fresh, such as a head for another number of classes, is told by a warning.
     """
     model: nn.Module
-    if name.endswith("+codes"):
-        from striate.zoo import coded
+    if name.endswith(("+codes", "+boxes")):
+        from striate.zoo import coded, two_heads
 
-        model = coded.build(name, _class_count(classes), input, options or {})
-        spec = getattr(model, "spec")  # noqa: B009 - coded.build sets it
+        kind = coded if name.endswith(coded.SUFFIX) else two_heads
+        model = kind.build(name, _class_count(classes), input, options or {})
+        spec = getattr(model, "spec")  # noqa: B009 - both set it
     elif outside.is_outside(name):
         shape = _shape(name, input, 1)
         spec = ModelSpec(name, _class_count(classes), shape, dict(options or {}))
