@@ -171,7 +171,8 @@ def background(strip: Bytes, size: int, random: np.random.Generator) -> Bytes:
 def lit(ground: Bytes, texture: float, light: float, random: np.random.Generator) -> Bytes:
     """Return `ground` drawn towards grey (`texture` 0 is grey), its contrast and brightness changed by up to `light`."""
     contrast, brighter = texture * random.uniform(1 - light, 1 + light), light * random.uniform(-GREY, GREY)
-    return np.clip(np.rint(GREY + brighter + contrast * (ground - GREY)), 0, 255).astype(np.uint8)
+    changed: Bytes = np.clip(np.rint(GREY + brighter + contrast * (ground - GREY)), 0, 255).astype(np.uint8)
+    return changed
 
 
 def _photographs(folder: str | Path | None) -> list[Bytes]:
