@@ -24,15 +24,15 @@ LOGS = Path(__file__).parent / "logs"
 SMALL = "few pictures and one epoch, to try the script; nothing is written"
 
 
-def measure(name: str, claim: str, each: Callable[[int, bool], dict[str, Any]], *, seeds: int, facts: dict[str, Any]) -> None:
-    """Run `each(seed, small)` for every seed, print and write `logs/NAME.json`: the rows, and mean and spread of every figure."""
+def measure(name: str, claim: str, each: Callable[[int, bool], dict[str, Any]], *, seeds: int, facts: dict[str, Any], first: int = 0) -> None:
+    """Run `each(seed, small)` for every seed from `first` on, print and write `logs/NAME.json`: the rows, and mean and spread of every figure."""
     arguments = argparse.ArgumentParser(description=claim)
     arguments.add_argument("--seeds", type=int, default=seeds)
     arguments.add_argument("--small", action="store_true", help=SMALL)
     given = arguments.parse_args()
     keep_freed_memory()
     rows = []
-    for seed in range(given.seeds):
+    for seed in range(first, first + given.seeds):
         began = time.perf_counter()
         found = each(seed, given.small)
         rows.append({"seed": seed, "seconds": round(time.perf_counter() - began, 1), **found})

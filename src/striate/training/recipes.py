@@ -156,7 +156,7 @@ _ALL = (
     Named(
         Recipe(
             name="boxes",
-            epochs=10,
+            epochs=20,
             batch=32,
             lr=5e-3,
             weight_decay=0.02,
