@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -69,11 +69,14 @@ def tapped(model: nn.Module, at: str | Sequence[str], *, names: Mapping[str, str
 
 
 @contextmanager
-def edited(model: nn.Module, changes: Mapping[str, Callable[[Any], Any]], *, names: Mapping[str, str] | None = None) -> Iterator[nn.Module]:
+def edited(
+    model: nn.Module, changes: Mapping[str, Callable[[Any], Any]], *, names: Mapping[str, str] | None = None, held: bool = False
+) -> Iterator[nn.Module]:
     """Inside the block the outputs of layers pass through functions before the model goes on: `{layer: function}`; yields the model to run.
 
     A name without `[turn]` means every turn. For switching off units, and for initialisation that looks at what a layer gives. The model is left
-    as it was at the end of the block (see `traceless`). Raises `UnknownNameError`, `ArgumentError`.
+    as it was at the end of the block (see `traceless`); `held` says that a block around this one sees to that.
+    Raises `UnknownNameError`, `ArgumentError`.
     """
     inner, _ = original(model)
     wanted = {place: changes[place.asked] for place in places(inner, tuple(changes), names)}
@@ -86,5 +89,5 @@ def edited(model: nn.Module, changes: Mapping[str, Callable[[Any], Any]], *, nam
 
     watch = Watch(inner, gradients=False, only={place.address for place in wanted})
     watch.live = change
-    with traceless(inner), watch.watching():
+    with nullcontext() if held else traceless(inner), watch.watching():
         yield inner

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from striate.core.runtime import random_state_kept
 from striate.probe.unwrapping import original, uncompiled
+from striate.probe.walking import modules_of, tensors_of
 
 
 @contextmanager
@@ -23,36 +25,92 @@ def traceless(model: nn.Module) -> Iterator[nn.Module]:
     (batch-norm statistics), hooks, and torch's, NumPy's and Python's random state. Parameter values are not copied: nothing here writes them.
     """
     inner, _ = original(model)
-    modules = [module for module in inner.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    modes = [(module.training, module._is_full_backward_hook) for module in modules]  # noqa: SLF001 - set with the hook, not unset with it
-    tables = [{name: dict(table) for name in _TABLES if (table := module.__dict__[name])} for module in modules]
-    owned: list[Tensor] = [*inner.parameters(), *inner.buffers()]
-    flags = [(tensor, tensor.requires_grad, tensor.grad) for tensor in owned if tensor.is_leaf]
+    modules = modules_of(inner)
+    parameters, buffers = tensors_of(modules)
     fake = is_fake()
-    values = [(buffer, None if fake else buffer.detach().clone()) for buffer in inner.buffers() if not buffer.is_inference()]
+    held: list[_Modes | _Flags | Values] = [_Modes(modules)]
+    held += [] if fake else Values.of([buffer for _, buffer in buffers if not buffer.is_inference()])
+    held.append(_Flags([tensor for _, tensor in (*parameters, *buffers) if tensor.is_leaf]))
     try:
         with ExitStack() as stack:
             if not fake:
                 stack.enter_context(random_state_kept())
             stack.enter_context(uncompiled())
-            for tensor, _, grad in flags:
-                if grad is not None:
-                    tensor.grad = None
             yield inner
     finally:
-        for module, (training, full), kept in zip(modules, modes, tables, strict=True):
-            module.training, module._is_full_backward_hook = training, full  # noqa: SLF001
-            own = module.__dict__
-            for name in _TABLES:
-                if own[name] or name in kept:
-                    _restore(own[name], kept.get(name, {}))
+        for each in held:
+            each.restore()
+
+
+class _Flags:
+    """Which tensors want gradients, and their gradients, which are taken away from them."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self._found = [(tensor, tensor.requires_grad, tensor.grad) for tensor in tensors]
+        for tensor, _, grad in self._found:
+            if grad is not None:
+                tensor.grad = None
+
+    def restore(self) -> None:
+        for tensor, needs, grad in self._found:
+            if tensor.requires_grad != needs:
+                tensor.requires_grad_(needs)
+            if tensor.grad is not grad:
+                tensor.grad = grad
+
+
+class _Modes:
+    """Mode, parts and hooks of modules."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self._modules = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+        self._modes = [(module.training, module._is_full_backward_hook) for module in self._modules]  # noqa: SLF001 - set with the hook, not unset
+        self._tables = [[(name, dict(table)) for name in _TABLES if (table := vars(module)[name])] for module in self._modules]
+
+    def restore(self) -> None:
+        for module, (training, full), tables in zip(self._modules, self._modes, self._tables, strict=True):
+            if module.training != training:
+                module.training = training
+            if module._is_full_backward_hook != full:  # noqa: SLF001
+                module._is_full_backward_hook = full  # noqa: SLF001
+            own = vars(module)
+            for name, kept in tables:
+                _restore(own[name], kept)
+            if sum(1 for name in _TABLES if own[name]) > len(tables):  # a table that was empty is not any more
+                names = {name for name, _ in tables}
+                for name in _TABLES:
+                    if name not in names:
+                        own[name].clear()
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """Tensors of one kind and what they held, end to end: hundreds of small ones are copied and compared at once."""
+
+    tensors: list[Tensor]
+    line: Tensor
+
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor]) -> list[Values]:
+        """Copy what dense tensors hold, those of a type and device together; sparse ones and those without values (meta) are left out."""
+        groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+        for tensor in tensors:
+            if tensor.layout is torch.strided and not tensor.is_meta:
+                groups.setdefault((tensor.dtype, tensor.device), []).append(tensor.detach())
+        return [cls(group, _line(group)) for group in groups.values()]
+
+    def restore(self) -> None:
+        """Put back the values of those that changed, and touch no other: batch norm writes without raising the version counter."""
         with torch.no_grad():
-            for buffer, value in values:
-                if value is not None and not torch.equal(buffer, value):  # batch norm writes without raising the version counter
-                    buffer.copy_(value)
-        for tensor, needs, grad in flags:
-            tensor.requires_grad_(needs)
-            tensor.grad = grad
+            if torch.equal(_line(self.tensors), self.line):
+                return
+            for tensor, value in zip(self.tensors, torch.split(self.line, [tensor.numel() for tensor in self.tensors]), strict=True):
+                if not torch.equal(tensor.reshape(-1), value):
+                    tensor.copy_(value.view(tensor.shape))
+
+
+def _line(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 _TABLES = (

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from striate.core.errors import ArgumentError
+from striate.probe.walking import modules_of
 
 
 def original(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
@@ -24,14 +25,14 @@ def original(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     while isinstance(wrapped := getattr(inner, "_orig_mod", None), nn.Module):  # torch's documented way back from a compiled module
         inner = wrapped
         notes = ("the model is compiled: its original module was watched, uncompiled",)
-    if not notes and any(is_compiled(module) for module in inner.modules()):
+    if not notes and any(is_compiled(module) for module in modules_of(inner)):
         notes = ("parts of the model are compiled: they were run uncompiled while being watched",)
     return inner, notes
 
 
 def is_compiled(module: nn.Module) -> bool:
     """Tell whether calling `module` would run compiled code."""
-    return getattr(module, "_compiled_call_impl", None) is not None or isinstance(getattr(module, "_orig_mod", None), nn.Module)
+    return getattr(module, "_compiled_call_impl", None) is not None or "_orig_mod" in module._modules  # noqa: SLF001 - asking for it is slow
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map_only
 from striate.probe.calls import tensors
 from striate.probe.keeping import Keeper
 from striate.probe.operations import operation, writes
+from striate.probe.walking import modules_of
 
 
 class Enough(BaseException):
@@ -307,11 +308,11 @@ def is_leaf(module: nn.Module, *, root: bool = False) -> bool:
 
 def scripted(model: nn.Module) -> tuple[nn.Module, ...]:
     """Return the outermost scripted or traced modules: torch lets no hook on them, so what they do is not seen."""
-    found = [module for module in model.modules() if isinstance(module, torch.jit.ScriptModule)]
+    found = [module for module in modules_of(model) if isinstance(module, torch.jit.ScriptModule)]
     inner = {id(part) for module in found for part in list(module.modules())[1:]}
     return tuple(module for module in found if id(module) not in inner)
 
 
 def _hookable(model: nn.Module) -> Iterator[nn.Module]:
     closed = {id(part) for module in scripted(model) for part in module.modules()}
-    return (module for module in model.modules() if id(module) not in closed)
+    return (module for module in modules_of(model) if id(module) not in closed)

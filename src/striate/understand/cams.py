@@ -106,7 +106,7 @@ def _cut(p: Prepared, layer: str, *, gradients: bool) -> Iterator[tuple[Tensor, 
     parts = list(p.chunks())
     for part in parts:
         seen: list[tuple[Tensor, Tensor]] = []
-        with edited(p.network, {layer: partial(_begin, seen)}), torch.set_grad_enabled(gradients):
+        with edited(p.network, {layer: partial(_begin, seen)}, held=True), torch.set_grad_enabled(gradients):
             logits = p.model(p.pixels[part])
         if len(seen) != 1:  # no such function, called again and again, or no tensor: this says which
             activations(p.network, p.preprocess(p.pixels[part]), at=layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.storage import digest
+from striate.probe.walking import modules_of, tensors_of
 
 WHOLE, SAMPLES = 4096, 64
 """Tensors up to so many numbers are compared whole, larger ones by so many of their numbers, and by where they lie and how often torch wrote them."""
@@ -37,20 +39,25 @@ def remembered(known: dict[str, Any], what: str, find: Callable[[], T]) -> T:
 
 
 def state(model: nn.Module) -> tuple[Any, ...]:
-    """Return what tells within milliseconds that weights and statistics changed: names, places, torch's version counters, and a checksum of samples.
+    """Return what tells within a millisecond that weights and statistics changed: names, places, torch's version counters, a checksum of samples.
 
     A single number of a large tensor written behind torch's back (through `.data`) may go unseen.
     """
-    named = (*model.named_parameters(), *model.named_buffers())
-    return tuple((name, tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version, _sampled(tensor)) for name, tensor in named)  # noqa: SLF001
+    samples: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    found: list[tuple[Any, ...]] = []
+    with torch.no_grad():
+        for name, tensor in itertools.chain(*tensors_of(modules_of(model))):
+            found.append((name, tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version))  # noqa: SLF001
+            samples.setdefault((tensor.dtype, tensor.device), []).append(_sampled(tensor))
+        return tuple(found), tuple(zlib.crc32(_bytes(torch.cat(group))) for group in samples.values())
 
 
-def _sampled(tensor: Tensor) -> int:
-    count, plain = tensor.numel(), tensor.detach()
-    if count <= WHOLE:
-        return zlib.crc32(_bytes(plain))
-    line = plain.as_strided((count,), (1,)) if _dense(plain) else plain.reshape(-1)
-    return zlib.crc32(_bytes(line[:: count // SAMPLES]))
+def _sampled(tensor: Tensor) -> Tensor:
+    count = tensor.numel()
+    if count > WHOLE and _dense(tensor):
+        return tensor.as_strided((SAMPLES,), (count // SAMPLES,))
+    line = tensor.detach().reshape(-1)
+    return line if count <= WHOLE else line[:: count // SAMPLES]
 
 
 def _dense(tensor: Tensor) -> bool:

@@ -16,6 +16,7 @@ from striate.core.errors import ArgumentError, unknown_name
 from striate.core.runtime import freed_memory_kept
 from striate.core.runtime import generator as seeded
 from striate.probe import original, traceless
+from striate.probe.walking import modules_of, tensors_of
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import facts, of_array, of_model, remembered
 from striate.understand.pictures import pixels_of
@@ -245,8 +246,10 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(pixels.device.type, enabled=False))
-        inner.eval()
-        for parameter in inner.parameters():
+        modules = modules_of(inner)
+        if any(module.training for module in modules):
+            inner.eval()
+        for _, parameter in tensors_of(modules)[0]:
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
         words = [*notes, *said, *changed]
