@@ -11,6 +11,8 @@ from torch.nn import functional as F
 import striate.understand as u
 from striate.core.errors import ArgumentError
 from striate.probe import Snapshot
+from striate.surgery import Incremental
+from striate.surgery.incremental import Work
 from striate.understand import throughput
 from striate.understand.standins import stand_in
 from striate.understand.throughput import Run, Throughput
@@ -98,9 +100,9 @@ def test_a_blank_picture_has_a_blank_map_and_nothing_is_run(dtype: torch.dtype, 
     ran: list[int] = []
     before = Throughput.run
 
-    def run(self: Throughput, count: int, *rest: object) -> Run:
+    def run(self: Throughput, count: int, *rest: object, **more: object) -> Run:
         ran.append(count)
-        return before(self, count, *rest)
+        return before(self, count, *rest, **more)
 
     monkeypatch.setattr(Throughput, "run", run)
     blank = torch.full((1, 3, 11, 14), 0.1, dtype=dtype)
@@ -109,6 +111,40 @@ def test_a_blank_picture_has_a_blank_map_and_nothing_is_run(dtype: torch.dtype, 
         assert not made.arrays["map"].any(), value
     assert ran == [1, 1, 1]
     assert made.figure().svg().count("all") >= 1
+
+
+def wide_net() -> nn.Module:
+    """Large enough for patches to be worth it."""
+    torch.manual_seed(3)
+    made = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * 32 * 32, 5),
+    )
+    return made.eval()
+
+
+def test_running_only_what_a_window_changes_gives_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, image = wide_net(), pictures(2, (64, 64), torch.float32)
+    asked = {"target": 1, "window": 10, "score": "logit", "precision": "fp32"}
+    worth: list[bool] = []
+    before = Work.worth
+    monkeypatch.setattr(Work, "worth", lambda self, batch: worth.append(before(self, batch)) or worth[-1])
+    patched = u.occlusion(model, image, **asked)
+    assert worth == [True, True]
+    monkeypatch.setattr(Work, "worth", lambda self, batch: False)
+    wholly = u.occlusion(model, image, **asked)
+    assert np.allclose(patched.arrays["map"], wholly.arrays["map"], atol=1e-5 * np.abs(wholly.arrays["map"]).max())
+    assert np.allclose(patched.arrays["probability"], wholly.arrays["probability"], atol=1e-6)
+    monkeypatch.setattr(Incremental, "forward", lambda self, x: self.network(x) + 1)
+    monkeypatch.setattr(Work, "worth", lambda self, batch: True)
+    refused = u.occlusion(model, image, **asked)
+    assert np.array_equal(refused.arrays["map"], wholly.arrays["map"])
+    assert any("run whole" in note for note in refused.notes)
 
 
 def test_the_sizes_by_default_cover_every_pixel() -> None:

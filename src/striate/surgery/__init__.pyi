@@ -5,6 +5,7 @@ from .first_layer import adapt_first_layer as adapt_first_layer
 from .following import notes as notes
 from .fusion import fuse_batch_norm as fuse_batch_norm
 from .heads import replace_head as replace_head
+from .incremental import Incremental as Incremental
 from .linear import to_linear as to_linear
 from .sliding import Agreement as Agreement
 from .sliding import compare_with_sliding as compare_with_sliding

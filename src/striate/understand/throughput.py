@@ -1,7 +1,7 @@
 """Many variations of a picture through one network as fast as this machine can: folded, in place, channels last, in bf16 where that changes no order.
 
 The network is copied; the copy's batch norms are folded into its convolutions. In bf16 the last layer with weights stays in float32: rounding its
-output, the class scores, is what would change maps most.
+output, the class scores, is what would change maps most. Variations that differ from one picture in a small part are run where they differ only.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.core.errors import ArgumentError
+from striate.core.errors import ArgumentError, StriateError
 from striate.core.runtime import freed_memory_kept, settings
 from striate.probe import edited
-from striate.surgery import fuse_batch_norm
+from striate.surgery import Incremental, fuse_batch_norm
 from striate.understand.pixel_gradients import scores_and_gradients
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ AT_ONCE, KEPT = 8 * 224 * 224, 4
 """Pixels of one batch on the CPU, and how many times more where freed memory is kept; without that, larger batches ask the system for it anew."""
 SAMPLE = 32
 """Variations computed in both precisions before bf16 is believed."""
+FEW = 16
+"""So few variations are run whole: finding out whether a part would do takes three."""
 AGREEMENT = 0.99
 """Least rank correlation between both."""
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -62,11 +64,18 @@ class Throughput:
         self.quick = copy.copy(p)
         self.quick.network = p.network
         self.overwriting: list[nn.ReLU] = []
+        self.weights: list[nn.Parameter] = []
+        self.incremental: Incremental | None = None
+        self._picture: Tensor | None = None
         self._make(last=chosen.channels_last)
 
-    def run(self, count: int, make: Callable[[Tensor], Tensor], of: Callable[[Tensor], Tensor]) -> Run:
-        """Return the logits of `count` variations; `make(numbers)` gives their pixels, `of(logits)` the figure M whose order must hold in bf16."""
+    def run(self, count: int, make: Callable[[Tensor], Tensor], of: Callable[[Tensor], Tensor], *, around: Tensor | None = None) -> Run:
+        """Return the logits of `count` variations; `make(numbers)` gives their pixels, `of(logits)` the figure M whose order must hold in bf16.
+
+        `around`: a picture C H W from which each variation differs in a small part.
+        """
         every = torch.arange(count)
+        self._picture = around if around is not None and self._agrees(count, make, around) else None
         if not self.bf16 or (self.asked == "auto" and count <= 2 * SAMPLE):
             return Run(self._logits(every, make, "fp32"), "fp32")
         found = self._logits(every, make, "bf16")
@@ -82,6 +91,8 @@ class Throughput:
     def gradients(self, count: int, make: Callable[[Tensor], Tensor], target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the scores and pixel gradients of `count` variations in float32, batch by batch; `target` is one class, a tensor without axes."""
         self._overwrite(False)
+        for weight in self.weights:
+            weight.requires_grad_(False)
         for numbers in torch.split(torch.arange(count), self.batch):
             yield scores_and_gradients(self.quick, self._laid(make(numbers)), target.expand(len(numbers)))
 
@@ -96,8 +107,34 @@ class Throughput:
     def _logits(self, numbers: Tensor, make: Callable[[Tensor], Tensor], precision: Literal["fp32", "bf16"]) -> Tensor:
         device = self.p.pixels.device.type
         self._overwrite(True)
+        runner = self.quick
+        for weight in self.weights:
+            weight.requires_grad_(precision == "bf16")  # autocast rounds such weights once, others anew in every batch
         with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            return torch.cat([self.quick.model(self._laid(make(part))) for part in torch.split(numbers, self.batch)])
+            if self._picture is not None and self.incremental is not None:
+                runner = copy.copy(self.quick)
+                runner.network = self.incremental
+                self.incremental.around(runner.preprocess(self._laid(self._picture[None])))
+            try:
+                return torch.cat([runner.model(self._laid(make(part))) for part in torch.split(numbers, self.batch)])
+            finally:
+                if self.incremental is not None:
+                    self.incremental.around(None)
+
+    def _agrees(self, count: int, make: Callable[[Tensor], Tensor], picture: Tensor) -> bool:
+        """Tell whether running variations only where they differ gives what running them whole does: first, middle and last of them, in float32."""
+        if self.incremental is None or count < FEW:
+            return False
+        some = torch.tensor(sorted({0, count // 2, count - 1}))
+        self._picture = None
+        wanted = self._logits(some, make, "fp32")
+        self._picture = picture
+        given = self._logits(some, make, "fp32")
+        if given.shape == wanted.shape and _same(given, wanted):
+            return self.incremental.work.worth(min(count, self.batch))
+        self.incremental = None
+        self.p.notes.append("this network computes something else where only a part of it is run again, so it was run whole")
+        return False
 
     def _laid(self, pixels: Tensor) -> Tensor:
         return pixels.contiguous(memory_format=torch.channels_last)
@@ -108,8 +145,7 @@ class Throughput:
             return
         if last:
             made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for parameter in made.parameters():
-            parameter.requires_grad_(False)
+        self.weights = [parameter for parameter in made.parameters() if parameter.requires_grad_(False).dtype == torch.float32]
         trial = copy.copy(self.p)
         trial.network = made
         order: list[str] = []
@@ -117,13 +153,15 @@ class Throughput:
         with torch.no_grad(), edited(made, {name: partial(_passed, order, name) for name in names}) if names else nullcontext():
             given = trial.model(self._laid(self.p.pixels[:1]))
         wanted = self.p.logits[:1]
-        if not torch.allclose(given, wanted, rtol=0, atol=1e-4 * max(1e-6, float(wanted.abs().max()))):
+        if not _same(given, wanted):
             self.p.notes.append("a faster copy of this network does not compute the same, so the network itself was run")
             return
         self.overwriting = self._writable(trial)
         if self.bf16 and order:
             _keep_exact(made.get_submodule(order[-1]), self.p.pixels.device.type)
         self.quick.network = made
+        with suppress(StriateError):  # it cannot be followed, and is run whole
+            self.incremental = Incremental(made)
 
     def _writable(self, trial: Prepared) -> list[nn.ReLU]:
         """Return the ReLUs that may write over their input: all, or none where a picture or noise tells that another box reads it."""
@@ -154,6 +192,10 @@ def _copied(network: nn.Module) -> nn.Module | None:
     with suppress(Exception):  # what cannot be copied runs as it is, only slower
         return copy.deepcopy(network)
     return None
+
+
+def _same(given: Tensor, wanted: Tensor) -> bool:
+    return torch.allclose(given, wanted, rtol=0, atol=1e-4 * max(1e-6, float(wanted.abs().max())))
 
 
 def _passed(order: list[str], name: str, output: Any) -> Any:

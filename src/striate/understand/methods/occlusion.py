@@ -107,7 +107,12 @@ def _covered(fast: Throughput, picture: Tensor, cover: Tensor, places: list[tupl
 
     changed = [number for number, place in enumerate(places) if not torch.equal(under(picture, place), under(cover, place))]
     numbers = [*changed, len(places)]
-    run = fast.run(len(numbers), lambda chosen: torch.stack([at(numbers[n]) for n in chosen.tolist()]), lambda logits: _figure(logits, goal, score))
+    run = fast.run(
+        len(numbers),
+        lambda chosen: torch.stack([at(numbers[n]) for n in chosen.tolist()]),
+        lambda logits: _figure(logits, goal, score),
+        around=picture,
+    )
     logits = run.logits[-1].repeat(len(places) + 1, 1)
     logits[numbers] = run.logits
     return Run(logits, run.precision, run.agreement)
