@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SHARP = 2
 """Device pixels for one of the page."""
+FORMS = "sDo^"
+"""Marks of classes: colours repeat after eight, so the next eight are hollow, the eight after those of another form."""
 
 
 def pictured(
@@ -33,8 +35,8 @@ def pictured(
 ) -> Figure:
     """Draw each picture at its point (N 2), without overlaps: of pictures that cover each other the first stays, the others are dots.
 
-    `labels` N colour the frame and dot of each by its class; `classes` names them in a legend; `side`: pixels of a picture; `note`: words at the
-    bottom. Raises `ArgumentError`.
+    `labels` N colour the frame and dot of each by its class (from the ninth class on colours come again, with a white line inside the frame and
+    hollow dots); `classes` names them in a legend; `side`: pixels of a picture; `note`: words at the bottom. Raises `ArgumentError`.
     """
     places = np.asarray(points, dtype=np.float64)
     if places.ndim != 2 or places.shape[1] != 2 or not len(places) or len(places) != len(pictures):
@@ -56,21 +58,25 @@ def pictured(
     down = above + side / 2 + 4 + (1 - (places[:, 1] - low[1]) / spread[1]) * tall
     shown = _free(across, down, side)
     soft = palette.ROLES["soft"][0]
-    colours = [palette.series(int(label)) for label in labels] if labels is not None else [soft] * len(places)
+    numbers = [int(label) for label in labels] if labels is not None else []
 
     def build(canvas: Canvas) -> None:
         headline(canvas, title)
         sheet = sheet_of(canvas, width, height)
         rest = np.setdiff1d(np.arange(len(places)), shown)
-        sheet.scatter(across[rest], down[rest], s=5, c=[colours[i] for i in rest], linewidths=0, alpha=0.75, zorder=1)
-        stamps = _stamped([(across[i], down[i], colours[i] if labels is not None else "", pictures[i]) for i in shown], side, width, height)
+        if labels is None:
+            sheet.scatter(across[rest], down[rest], s=5, c=soft, linewidths=0, alpha=0.75, zorder=1)
+        for label in present:
+            mine = rest[[numbers[i] == label for i in rest]]
+            sheet.scatter(across[mine], down[mine], s=6, alpha=0.75, zorder=1, **_mark(label))
+        stamps = _stamped([(across[i], down[i], numbers[i] if numbers else None, pictures[i]) for i in shown], side, width, height)
         sheet.imshow(stamps, extent=(0, width, height, 0), aspect="auto", interpolation="none", zorder=2)
         base = above + tall + side + 12
         for number, line in enumerate(lines):
             left = 4.0
             for label in line:
                 words = clipped(classes[label], 150, SMALL)
-                sheet.scatter([left + 5], [base + number * 18 + 6], s=42, marker="s", c=[palette.series(label)], linewidths=0)
+                sheet.scatter([left + 5], [base + number * 18 + 6], s=42, **_mark(label))
                 sheet.text(left + 14, base + number * 18 + 6, words, va="center", fontsize=SMALL, color=soft)
                 left += text_width(words, SMALL) + 28
         if note:
@@ -79,15 +85,28 @@ def pictured(
     return Figure(width, height, build, title=title or f"{len(places)} pictures on a map")
 
 
-def _stamped(stamps: Sequence[tuple[float, float, str, ArrayLike]], side: int, width: float, height: float) -> np.ndarray[Any, Any]:
+def _mark(label: int) -> dict[str, Any]:
+    """Return how the mark of a class is drawn."""
+    colour, turn = palette.series(label), label // len(palette.SERIES)
+    hollow = turn % 2 == 1
+    return {
+        "marker": FORMS[turn // 2 % len(FORMS)],
+        "facecolors": "none" if hollow else colour,
+        "edgecolors": colour,
+        "linewidths": 1.2 if hollow else 0,
+    }
+
+
+def _stamped(stamps: Sequence[tuple[float, float, int | None, ArrayLike]], side: int, width: float, height: float) -> np.ndarray[Any, Any]:
     """Return one picture with alpha (H W 4 uint8, `SHARP` pixels each way for one of the page) with every stamp in its frame."""
     from PIL import Image
 
     sheet = np.zeros((round(height * SHARP), round(width * SHARP), 4), dtype=np.uint8)
     box = side * SHARP
-    for x, y, frame, picture in stamps:
+    for x, y, label, picture in stamps:
         rgb = as_rgb(picture)
-        edge = SHARP if frame else 0
+        hollow = label is not None and label // len(palette.SERIES) % 2 == 1
+        edge = 0 if label is None else 2 * SHARP if hollow else SHARP
         room = box - 2 * edge
         factor = room / max(rgb.shape[:2])
         size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
@@ -95,8 +114,11 @@ def _stamped(stamps: Sequence[tuple[float, float, str, ArrayLike]], side: int, w
         resized = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.NEAREST if hard else Image.Resampling.BOX))
         high, wide = resized.shape[0] + 2 * edge, resized.shape[1] + 2 * edge
         stamp = np.full((high, wide, 4), 255, dtype=np.uint8)
-        if frame:
+        if label is not None:
+            frame = palette.series(label)
             stamp[..., :3] = [int(frame[i : i + 2], 16) for i in (1, 3, 5)]
+        if hollow:
+            stamp[SHARP : high - SHARP, SHARP : wide - SHARP, :3] = 255
         stamp[edge : high - edge, edge : wide - edge, :3] = resized
         top, left = max(0, round(y * SHARP - high / 2)), max(0, round(x * SHARP - wide / 2))
         part = sheet[top : top + high, left : left + wide]
