@@ -4,8 +4,8 @@
     python bench/zoo.py                          # about a quarter of an hour on 2 cores
     python bench/zoo.py --names resnet18 --batch 4 --size 96 --rounds 1 --turns 2 --no-compile
 
-Both networks hold the same weights and stand in one process, taking turns; ratios are ours over theirs, forward pass in evaluation mode and training
-step (forward, loss, backward) in training mode, channels_last.
+Both networks hold the same weights in the same memory and take turns in one process; ratios are ours over theirs, forward pass in evaluation mode
+and training step (forward, loss, backward) in training mode, channels_last.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def main() -> None:
             rates = [(answer[form], answer["plain"]) for answer in answers[f"{name} forms"]]
             result.ratio(f"{name}: {form} over plain fp32, forward pass", [a for a, _ in rates], [b for _, b in rates])
     result.note(
-        "Both hold the same weights and take turns in one process that keeps freed memory; a round's figure is the ratio of their fastest turns "
-        "(medians move by a tenth on a shared machine)."
+        "Both hold the same weights, in the same memory, and take turns in one process that keeps freed memory; a round's figure is the ratio of "
+        "their fastest turns (medians move by a tenth on a shared machine)."
     )
     result.save()
 

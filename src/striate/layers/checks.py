@@ -34,6 +34,11 @@ def finite_inputs() -> Iterator[None]:
         _look_at_values = before
 
 
+def looking() -> bool:
+    """Tell whether values are looked at: inside `finite_inputs`."""
+    return _look_at_values
+
+
 def maps(layer: nn.Module, x: Tensor, channels: int | None = None, *, places: int = 2, batch_only: bool = False, name: str = "input") -> None:
     """Ask for N C L (`places` 1) or N C H W (2), with or without the N, of `channels` channels; raises `ArgumentError`."""
     rank = x.dim()

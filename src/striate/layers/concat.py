@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -24,15 +22,17 @@ class Concat(nn.Module):
         """Join N C_i H W into N ΣC_i H W; raises `ArgumentError` where anything but axis `dim` differs."""
         if not branches:
             raise ArgumentError("Concat: branches: got none, expected at least one tensor")
-        first = branches[0]
-        for number, other in enumerate(branches):
-            if not -first.dim() <= self.dim < first.dim() or self._others(other.shape) != self._others(first.shape):
-                checks.refuse(self, f"branch {number}", other, f"{checks.spell(first.shape)} as branch 0, but for axis {self.dim}")
-            checks.values(self, other, name=f"branch {number}")
+        first = branches[0].shape
+        axis = self.dim + len(first) if self.dim < 0 else self.dim
+        before, after = first[:axis], first[axis + 1 :]
+        for number, other in enumerate(branches):  # a dense network has hundreds of branches: little is done for each
+            shape = other.shape
+            if not 0 <= axis < len(first) or len(shape) != len(first) or shape[:axis] != before or shape[axis + 1 :] != after:
+                checks.refuse(self, f"branch {number}", other, f"{checks.spell(first)} as branch 0, but for axis {self.dim}")
+        if checks.looking():
+            for number, other in enumerate(branches):
+                checks.finite(self, other, name=f"branch {number}")
         return torch.cat(branches, self.dim)
-
-    def _others(self, shape: Sequence[int]) -> list[int]:
-        return [size for axis, size in enumerate(shape) if axis != self.dim % len(shape)]
 
     def extra_repr(self) -> str:
         """Spell the options."""

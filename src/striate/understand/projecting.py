@@ -18,6 +18,7 @@ from striate.understand.explanation import Explanation
 from striate.understand.figures import ROWS, captions, picture_of, side_of
 from striate.understand.fine_maps import REACHED, smoothed
 from striate.understand.inputs import Prepared
+from striate.understand.pixel_gradients import know
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -90,9 +91,12 @@ def by_rule(p: Prepared, method: str, *, relu: ReluRule, pool: PoolRule, layer: 
         return flat.gather(1, best[:, None])[:, 0]
 
     def wanted(logits: Tensor, part: slice) -> Tensor:
-        return logits.gather(1, target[part, None])[:, 0]
+        if len(logits) == len(p):  # one pass gives the scores, so the predicted class, and what comes back
+            know(p, logits)
+        return logits.gather(1, p.target[part, None])[:, 0]
 
-    target = p.target
+    if layer is None and len(p) > p.batch:
+        p.target  # noqa: B018 - found by a pass of its own, before the rules hold
     made = projected(p, p.pixels, wanted if layer is None else strongest, relu=relu, pool=pool, layer=layer)
     arrays: dict[str, Tensor] = {"map": made.signals.abs().amax(1), "signal": made.signals}
     if units:
