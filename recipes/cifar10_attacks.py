@@ -15,7 +15,7 @@ from typing import Any
 
 import striate as st
 from autoencode_evidence import measure
-from series import Lines
+from series import Lines, trained
 from striate import understand
 
 RECIPE, EPSILONS = "cifar-modern", (1, 2, 4)
@@ -25,8 +25,8 @@ def each(seed: int, small: bool) -> dict[str, Any]:
     """Train once and attack; returns the share fooled by each attack within each bound, in 255ths."""
     folder = Path("runs") / "cifar10-attacks" / f"seed-{seed}"
     data = st.data.load("digits" if small else "cifar10")
-    shorter = {"epochs": 1} if small else {}
-    run = st.train("resnet20", data, recipe=RECIPE, smoothing=0.0, folder=folder, seed=seed, resume=True, progress=Lines(), **shorter)
+    settings = {"smoothing": 0.0} | ({"epochs": 1} if small else {})
+    run = trained(folder, "resnet20", data, RECIPE, {}, seed, settings, Lines())
     curve = understand.attack_curve(run, data, split="test", samples=40 if small else 1000, epsilons=EPSILONS, steps=40, seed=seed)
     names = zip(curve.arrays["attack"].tolist(), curve.arrays["epsilon"].tolist(), curve.arrays["success"].tolist(), strict=True)
     return {"test error": run.result["splits"]["test"]["error"]} | {f"{attack} within {e:g}/255": success for attack, e, success in names}

@@ -75,7 +75,7 @@ def series(
         folder = given.keep / f"seed-{seed}{'-validation' if given.validation else ''}"
         if given.validation or given.set:
             shutil.rmtree(folder, ignore_errors=True)
-        run = _trained(folder, model, opened, recipe, options, seed, settings, Quiet() if given.quiet else Lines())
+        run = trained(folder, model, opened, recipe, options, seed, settings, Quiet() if given.quiet else Lines())
         result = run.result
         figures = result["splits"][part]
         rows.append({"seed": seed, "folder": str(folder), "seconds": result["seconds"], "wall": result["wall"], "steps": result["steps"], **figures})
@@ -107,7 +107,8 @@ def series(
     return summary
 
 
-def _trained(folder: Path, model: str, data: Any, recipe: str, options: dict[str, Any], seed: int, settings: dict[str, Any], progress: Quiet) -> Any:
+def trained(folder: Path, model: str, data: Any, recipe: str, options: dict[str, Any], seed: int, settings: dict[str, Any], progress: Quiet) -> Any:
+    """Train in a folder, or go on with (or open) what is there."""
     if (folder / "run.json").exists():
         return st.resume(folder, progress=progress)
     began = time.perf_counter()

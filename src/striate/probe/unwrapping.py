@@ -25,7 +25,7 @@ def original(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     while isinstance(wrapped := getattr(inner, "_orig_mod", None), nn.Module):  # torch's documented way back from a compiled module
         inner = wrapped
         notes = ("the model is compiled: its original module was watched, uncompiled",)
-    if not notes and any(is_compiled(module) for module in modules_of(inner)):
+    if not notes and "torch._dynamo" in sys.modules and any(is_compiled(module) for module in modules_of(inner)):
         notes = ("parts of the model are compiled: they were run uncompiled while being watched",)
     return inner, notes
 

@@ -230,7 +230,9 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     inner, notes = original(network)
     how, said = chosen_preprocess(preprocess, own)
     said += assumed(inner, preprocess)
-    known = facts(inner)
+    modules = modules_of(inner)
+    tensors = tensors_of(modules)
+    known = facts(inner, tensors)
     check_weights(inner, known)
     pixels, names, changed = pixels_of(images, how)
     first = next((p for p in inner.parameters() if p.is_floating_point()), None)
@@ -246,10 +248,9 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(pixels.device.type, enabled=False))
-        modules = modules_of(inner)
         if any(module.training for module in modules):
             inner.eval()
-        for _, parameter in tensors_of(modules)[0]:
+        for _, parameter in tensors[0]:
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
         words = [*notes, *said, *changed]
