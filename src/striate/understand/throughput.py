@@ -67,6 +67,8 @@ class Throughput:
         self.weights: list[nn.Parameter] = []
         self.incremental: Incremental | None = None
         self._picture: Tensor | None = None
+        self._whole = False
+        """Whether running only a part of the network again was tried and does not do, or is not worth it."""
         self._make(last=chosen.channels_last)
 
     def run(self, count: int, make: Callable[[Tensor], Tensor], of: Callable[[Tensor], Tensor], *, around: Tensor | None = None) -> Run:
@@ -123,18 +125,24 @@ class Throughput:
 
     def _agrees(self, count: int, make: Callable[[Tensor], Tensor], picture: Tensor) -> bool:
         """Tell whether running variations only where they differ gives what running them whole does: first, middle and last of them, in float32."""
-        if self.incremental is None or count < FEW:
+        if count < FEW or self.quick.network is self.p.network or self._whole:
             return False
+        if self.incremental is None:
+            try:
+                self.incremental = Incremental(self.quick.network)
+            except StriateError:  # it cannot be followed
+                self._whole = True
+                return False
         some = torch.tensor(sorted({0, count // 2, count - 1}))
         self._picture = None
         wanted = self._logits(some, make, "fp32")
         self._picture = picture
         given = self._logits(some, make, "fp32")
-        if given.shape == wanted.shape and _same(given, wanted):
-            return self.incremental.work.worth(min(count, self.batch))
-        self.incremental = None
-        self.p.notes.append("this network computes something else where only a part of it is run again, so it was run whole")
-        return False
+        same = given.shape == wanted.shape and _same(given, wanted)
+        if not same:
+            self.p.notes.append("this network computes something else where only a part of it is run again, so it was run whole")
+        self._whole = not same or not self.incremental.work.worth(min(count, self.batch))
+        return not self._whole
 
     def _laid(self, pixels: Tensor) -> Tensor:
         return pixels.contiguous(memory_format=torch.channels_last)
@@ -160,8 +168,6 @@ class Throughput:
         if self.bf16 and order:
             _keep_exact(made.get_submodule(order[-1]), self.p.pixels.device.type)
         self.quick.network = made
-        with suppress(StriateError):  # it cannot be followed, and is run whole
-            self.incremental = Incremental(made)
 
     def _writable(self, trial: Prepared) -> list[nn.ReLU]:
         """Return the ReLUs that may write over their input: all, or none where a picture or noise tells that another box reads it."""
