@@ -1,7 +1,7 @@
 """Transfer to small sets: strategies compared on seeded resplits, seconds from command to report, the naive loop, ten labels a class.
 
     python bench/transfer.py resplits                                  # codes once, then 20 resplits a net; minutes
-    python bench/transfer.py resplits --train 5 --nets squeezenet1_1   # fine-tuning and scratch too, on 5 of them; long
+    python bench/transfer.py resplits --draws 5 --train 5 --nets squeezenet1_1 --name transfer-trained    # fine-tuning and scratch too; long
     python bench/transfer.py times                                     # cold and cached commands, and the naive loop; minutes
     python bench/transfer.py few                                       # ten labels a class, 20 draws, photographs and CIFAR-10
 
@@ -128,7 +128,7 @@ def trained(net, weights, whole, seen, held, strategy, epochs, seed):
 def resplits(asked):
     from striate.data.splits import stratified
 
-    result = Result("transfer-resplits", f"Transfer to photographs: {asked.draws} resplits", told(asked))
+    result = Result(asked.name, f"Transfer to photographs: {asked.draws} resplits", told(asked))
     for net in asked.nets:
         whole, count, official = whole_of(asked.photos)
         found, plain, data = codes_of(net, asked.weights, whole)
@@ -280,6 +280,7 @@ def main():
     parser.add_argument("--photos", type=Path, default=os.environ.get("STRIATE_PHOTOS"), help="folder of labelled photographs (STRIATE_PHOTOS)")
     parser.add_argument("--weights", type=Path, default=os.environ.get("STRIATE_WEIGHTS"), help="folder of the weight files (STRIATE_WEIGHTS)")
     parser.add_argument("--nets", nargs="+", default=list(FILES), choices=list(FILES))
+    parser.add_argument("--name", default="transfer-resplits", help="of the result's file (resplits)")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--train", type=int, default=0, help="resplits on which fine-tuning and training from scratch are tried too")
     parser.add_argument("--epochs", type=float, default=None, help="another length for them, and for the naive loop (10)")

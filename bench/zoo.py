@@ -21,6 +21,7 @@ LIMITS = {"fp32": 1.10, "bf16": 1.03}
 def main() -> None:
     """Run the rounds and write bench/results/zoo.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default="zoo", help="of the result's file")
     parser.add_argument("--names", nargs="+", default=list(NAMES))
     parser.add_argument("--forms", nargs="*", default=["resnet18", "squeezenet1_1"], help="networks tried in every form, in the first round")
     parser.add_argument("--batch", type=int, default=8)
@@ -48,7 +49,7 @@ def main() -> None:
         return [ceilings_job(asked.ceiling_seconds), *pairs, *(forms if number == 0 else [])]
 
     answers = alternate(asked.rounds, jobs)
-    result = Result("zoo", "The zoo against torchvision's form of the same nets", vars(asked))
+    result = Result(asked.name, "The zoo against torchvision's form of the same nets", vars(asked))
     result.saw_ceilings(answers["ceilings"])
     for name in asked.names:
         for precision, limit in LIMITS.items():
