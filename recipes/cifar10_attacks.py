@@ -5,10 +5,10 @@
 The network is trained by the modern recipe, but its labels are not smoothed; of 1,000 test pictures those it has right are attacked, and success is
 counted after 8-bit saving. Figures: logs/cifar10-attacks.json.
 
-The claim is what a reference network without smoothing showed, less five points. It is missed: FGSM fools 46, 71 and 86 %, PGD 73, 99 and 100 %, noise
-0.4, 1 and 2 %. Smoothing was thought to be why the network kept with the tests is fooled less at 1 of 255 (46 and 69 %); at 1 of 255 it makes no
-difference, at 4 of 255 it takes a quarter off FGSM. The attacks are the formulas bit for bit (tests/understand/test_adversarial.py), so what is left
-is how a network was trained: this one ends with a rate of zero and averaged weights, at 9.9 % error.
+The claim is what a reference network without smoothing showed, less five points. It is missed: FGSM fools 46, 71 and 86 %, PGD 73, 99 and 100 %,
+noise 0.4, 1 and 2 %. Smoothing was thought to be why the network kept with the tests is fooled less at 1 of 255 (46 and 69 %); at 1 of 255 it makes
+no difference, at 4 of 255 it takes a quarter off FGSM. The attacks are the formulas bit for bit (tests/understand/test_adversarial.py), so what is
+left is how a network was trained: this one ends with a rate of zero and averaged weights, at 9.9 % error.
 """
 
 from __future__ import annotations
