@@ -144,6 +144,26 @@ def test_networks_that_cannot_be_run_again() -> None:
             return x if x.sum() > 0 else -x
 
     with pytest.raises(ArgumentError, match="several inputs"):
-        Incremental(Two())
+        Incremental(Two().eval())
     with pytest.raises(ArgumentError, match="cannot be followed"):
-        Incremental(Branching())
+        Incremental(Branching().eval())
+    with pytest.raises(ArgumentError, match="training mode"):
+        Incremental(Crossing())
+
+
+def test_joins_spelled_by_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat(tensors=[self.conv(x), x], dim=1)
+
+    network = Named().eval()
+    known, inputs = variations(5, 48)
+    again = Incremental(network)
+    with torch.no_grad():
+        again.around(known)
+        torch.testing.assert_close(again(inputs), network(inputs))
+    assert again.work.steps == 2

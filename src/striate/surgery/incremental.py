@@ -64,11 +64,15 @@ class Incremental(nn.Module):
     """A network in evaluation mode, run only where an input differs from the one given to `around`; without gradients.
 
     It runs the network's own modules: no weight is copied, and where one changes `around` is to be called again.
-    Raises `ArgumentError` for a network of several inputs, or one that cannot be followed.
+    Raises `ArgumentError` for a network in training mode, of several inputs, or one that cannot be followed.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
+        if any(module.training for module in network.modules()):
+            raise ArgumentError(
+                f"model: {type(network).__name__} is in training mode, where pictures of a batch touch each other; call .eval() first"
+            )
         self.network = network
         self._graph = followed(network, "run it again where its input changed")
         if sum(node.op == "placeholder" for node in self._graph.nodes) != 1:
@@ -167,8 +171,9 @@ class Incremental(nn.Module):
         module = module_of(self.network, node)
         if module is not None:
             return type(module) is Add or (type(module) is Concat and module.dim == 1)
-        joins = node.target in SUMS or (node.target is torch.cat and (*node.args, node.kwargs.get("dim"))[1] == 1)
-        return node.op == "call_function" and bool(joins)
+        if node.target is torch.cat:
+            return bool((node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")) == 1)
+        return node.op == "call_function" and node.target in SUMS
 
     def _slid(self, node: fx.Node, patch: Patch) -> Patch | None:
         step, known = self._sliding[node], self._known[node]
