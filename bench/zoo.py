@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long a pair takes turns at least")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long a pair takes turns at least")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--ceiling-seconds", type=float, default=0.3)
     asked = parser.parse_args()

@@ -14,7 +14,8 @@ nothing. The generator was at fault: its test part had the right fifth of two ph
 left; test digits on validation strips read as well as validation digits (160 pictures of each pairing). Now every part gets strips from all over
 twelve photographs, drawn by the seed. The recipe was lengthened from 10 to 20 epochs because the validation figures of the old set were still
 falling at the tenth and training's were no better. The claim below is the first one again, written down before any test figure of the new set was
-computed, and judged once on seeds of training and of data that nothing was chosen on.
+computed, and judged once on seeds of training and of data that nothing was chosen on. It holds: 0.862 and 3.8 %. All parts have strips of the same
+photographs, no two the same strip; how well a network does on photographs it has never seen any of is not what this tells.
 """
 
 from __future__ import annotations

@@ -91,12 +91,11 @@ def by_rule(p: Prepared, method: str, *, relu: ReluRule, pool: PoolRule, layer: 
         return flat.gather(1, best[:, None])[:, 0]
 
     def wanted(logits: Tensor, part: slice) -> Tensor:
-        if len(logits) == len(p):  # one pass gives the scores, so the predicted class, and what comes back
+        if target is None:  # one pass gives the scores, so the predicted class, and what comes back
             know(p, logits)
-        return logits.gather(1, p.target[part, None])[:, 0]
+        return logits.gather(1, (p.target if target is None else target)[part, None])[:, 0]
 
-    if layer is None and len(p) > p.batch:
-        p.target  # noqa: B018 - found by a pass of its own, before the rules hold
+    target = p.target if layer is None and len(p) > p.batch else None  # of several chunks, known before the rules hold
     made = projected(p, p.pixels, wanted if layer is None else strongest, relu=relu, pool=pool, layer=layer)
     arrays: dict[str, Tensor] = {"map": made.signals.abs().amax(1), "signal": made.signals}
     if units:
