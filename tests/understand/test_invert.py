@@ -136,3 +136,18 @@ def test_gates_of_the_layers_of_a_cifar_resnet() -> None:
     assert psnr[0] >= 40
     assert (np.diff(psnr) < 0).all()
     assert (error <= 0.25).all()
+
+
+def test_half_precision_does_not_leave_its_range() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 3)).half().eval()
+    with torch.no_grad():
+        net[0].weight.mul_(60)
+    made = u.invert(net, photographs(1, 32), layer="1", steps=3, preprocess="identity")
+    assert np.isfinite(made.arrays["image"]).all()
+    assert np.isfinite(made.arrays["feature_error"]).all()
+
+
+def test_a_misspelt_parametrisation_is_told_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="fourier"):
+        u.invert(Mixing(), photographs(1), layer="mix", parametrise="furier", steps=1)

@@ -124,22 +124,28 @@ def climb(
         return how.pixels(leaves), lost
 
 
-def descend(how: Parametrisation, pixels: Tensor, loss: Objective, steps: int, rate: float) -> Tensor:
+def descend(how: Parametrisation | None, pixels: Tensor, loss: Objective, steps: int, rate: float) -> Tensor:
     """Return pictures N C H W after `steps` of Adam from `pixels` towards a small `loss` (one number each), by its plain gradient.
 
-    The rate rises over the first ten steps and falls to 0 along a cosine.
+    The rate rises over the first ten steps and falls to 0 along a cosine. Without a parametrisation the values themselves move, and what leaves
+    0 to 1 is brought back after each step. Raises `ArgumentError` where the loss is not finite.
     """
-    leaves = [each.detach().clone().requires_grad_() for each in how.parameters(pixels)]
+    leaves = [each.detach().clone().requires_grad_() for each in ([pixels] if how is None else how.parameters(pixels))]
     adam = torch.optim.Adam(leaves, lr=rate, betas=(0.9, 0.99))
     for step in range(steps):
         for group in adam.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 10) * 0.5 * (1 + math.cos(math.pi * step / steps))
         adam.zero_grad(set_to_none=True)
         with torch.enable_grad():
-            torch.autograd.backward(loss(how.pixels(leaves)).sum())
+            apart = loss(leaves[0] if how is None else how.pixels(leaves)).sum()
+            if not bool(apart.isfinite()):
+                raise ArgumentError("model: what is to be made small is NaN or infinite, so there is nothing to follow")
+            torch.autograd.backward(apart)
         adam.step()
+        if how is None:
+            leaves[0].detach().clamp_(0, 1)
     with torch.no_grad():
-        return how.pixels(leaves)
+        return leaves[0].detach() if how is None else how.pixels(leaves)
 
 
 def check_pace(steps: int, rate: float) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from striate import draw
 from striate.core.errors import ArgumentError
 from striate.understand.ascending import check_pace, descend
+from striate.understand.checking import checked
 from striate.understand.explanation import Explanation
 from striate.understand.figures import captions, picture_of, side_of
 from striate.understand.inputs import Prepared, prepare
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 Read = Callable[[Tensor], Mapping[str, Tensor]]
 STRIP, ROWS = 5, 6
 """Layers of a strip, and pictures of a figure."""
-FIRST = 0.6
-"""Share of the steps in Fourier coefficients before pixels take over."""
+PHASES = {"both": {"fourier": 0.4, "pixels": 0.24, "held": 0.36}, "fourier": {"fourier": 1.0}, "pixels": {"pixels": 1.0}}
+"""In what the steps are taken, one after the other, and their shares; `held`: values of pixels between black and white, which both can be reached."""
 INWARDS = 0.02
-"""How far black and white are moved inwards before each part: what overshot to the ends would stay there."""
+"""How far black and white are moved inwards before a phase of log odds: what overshot to the ends would stay there."""
+HELD_RATE = 0.175
+"""Of the rate, for values of pixels: a step of log odds moves grey by a quarter of it, black and white hardly."""
 CONTRAST = 0.3
 """Of the noise to begin with."""
 
@@ -41,7 +44,7 @@ def invert(
     *,
     layer: str | Sequence[str] | None = None,
     parametrise: Literal["both", "fourier", "pixels"] = "both",
-    steps: int = 400,
+    steps: int = 500,
     rate: float = 0.2,
     tv: float = 0.002,
     power: float = 2.0,
@@ -52,11 +55,13 @@ def invert(
     """Rebuild pictures from what layers answer to them: `strip` N L C H W, with `psnr` (dB) and `feature_error`, both N L.
 
     Made small is ‖Φ(x) − Φ₀‖² / ‖Φ₀‖² + `tv` times the mean over pixels of x's total variation (of that `power`). `layer`: one or several, default a
-    strip over the network's stages. `parametrise`: Fourier coefficients do better in early layers, pixels in deep ones; `both` begins with the first
-    and goes on with the second. `feature_error` is ‖Φ(x) − Φ₀‖ / ‖Φ₀‖ of the picture as 8 bits; `image` is the strip's last column.
+    strip over the network's stages. `parametrise`: Fourier coefficients do better in early layers, pixels in deep ones; `both` begins with the first,
+    goes on with the second, and ends with the values of pixels themselves, held between black and white. `feature_error` is ‖Φ(x) − Φ₀‖ / ‖Φ₀‖ of
+    the picture as 8 bits; `image` is the strip's last column.
     Raises `ArgumentError`, `UnknownNameError`. Source: Mahendran and Vedaldi 2015; row U5.
     """
     check_pace(steps, rate)
+    checked("invert", {"parametrise": parametrise})
     for name, value, least in (("tv", tv, 0.0), ("power", power, 0.5)):
         if not (math.isfinite(value) and value >= least):
             raise ArgumentError(f"{name}: got {value}, expected {least:g} or more")
@@ -114,13 +119,17 @@ def _rebuilt(
 
     shape = (p.pixels.shape[1], p.pixels.shape[2], p.pixels.shape[3])
     fourier = parametrisation("fourier", shape, like=p.pixels)
-    plain = parametrisation("pixels", shape, like=p.pixels)
+    ways = {"fourier": fourier, "pixels": parametrisation("pixels", shape, like=p.pixels)}
     begun = [fourier.noise(p.generator(number), CONTRAST)[0] for number in range(len(p))[part]]
     pixels = fourier.pixels([torch.cat(begun)])
-    first = {"both": round(FIRST * steps), "fourier": steps, "pixels": 0}[parametrise]
-    for how, count in ((fourier, first), (plain, steps - first)):
-        if count:
-            pixels = descend(how, pixels.clamp(INWARDS, 1 - INWARDS), loss, count, rate)
+    done, share = 0, 0.0
+    for name, more in PHASES[parametrise].items():
+        share += more
+        count, done = round(share * steps) - done, round(share * steps)
+        if count and name == "held":
+            pixels = descend(None, pixels, loss, count, rate * HELD_RATE)
+        elif count:
+            pixels = descend(ways[name], pixels.clamp(INWARDS, 1 - INWARDS), loss, count, rate)
     pixels = (pixels * 255).round() / 255
     with torch.no_grad():
         return pixels, (features(pixels) - wanted).flatten(1).norm(dim=1) / size
