@@ -167,3 +167,21 @@ def test_averaged_filters_are_the_mean_of_the_planes():
             surgery.adapt_first_layer(bad, 1)
     with pytest.raises(UnknownNameError, match="Did you mean average"):
         surgery.adapt_first_layer(model, 1, how="averge")
+
+
+def test_what_a_file_said_of_classes_and_colours_goes_with_them(tmp_path):
+    from striate.pixels import Preprocess
+
+    names = tuple("abcdef")
+    zoo.save_weights(build(), tmp_path / "six.safetensors", preprocess=Preprocess(size=(32, 32)), classes=names)
+    model = zoo.build("resnet18", classes=6, input=SHAPE, weights=tmp_path / "six.safetensors")
+    assert zoo.loaded_into(model).classes == names
+    other = surgery.replace_head(model, 3)
+    loaded = zoo.loaded_into(other)
+    assert (loaded.classes, loaded.fresh) == ((), ("fc",))
+    assert loaded.preprocess is not None
+    zoo.save_weights(other, tmp_path / "three.safetensors")
+    assert zoo.loaded_into(zoo.build("resnet18", classes=3, input=SHAPE, weights=tmp_path / "three.safetensors")).classes == ()
+    grey = zoo.loaded_into(surgery.adapt_first_layer(model, 1))
+    assert (grey.preprocess, grey.classes) == (None, names)
+    assert zoo.loaded_into(model).classes == names

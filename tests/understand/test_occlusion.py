@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import striate.understand as u
+from striate.core import runtime
 from striate.core.errors import ArgumentError
 from striate.probe import Snapshot
 from striate.surgery import Incremental
@@ -283,3 +284,10 @@ def test_relus_write_over_their_input_only_where_nobody_reads_it_again(make, wri
         (wanted,) = torch.autograd.grad(p.model(pixels)[:, 1].sum(), pixels)
         assert torch.allclose(gradients[: len(wanted)], wanted[: len(gradients)], rtol=0, atol=1e-12)
     assert not any(module.inplace for module in model.modules() if isinstance(module, nn.ReLU))
+
+
+def test_pictures_are_left_alone_where_they_lie_as_the_network_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(runtime._MEMORY, "kept", True)  # pixels are channels last then, and no copy is made on the way
+    wanted = naive(net(), pictures(1)[0], 1, 4, 2, "mean")[0]
+    found = u.occlusion(net(), pictures(1), target=1, window=4, stride=2, value="mean").arrays["probability"][0]
+    assert np.abs(found - wanted).max() <= 1e-6

@@ -8,7 +8,7 @@ from torch import nn
 
 from striate.core.contracts import ModelSpec
 from striate.core.errors import ArgumentError, unknown_name
-from striate.surgery.following import copied, note, replace_module
+from striate.surgery.following import copied, forget, note, replace_module
 
 How = Literal["sum", "average"]
 
@@ -53,6 +53,7 @@ def adapt_first_layer(model: nn.Module, channels: int, *, how: How = "sum") -> n
         replace_module(changed, path, new)
     else:
         changed = new
+    forget(changed, preprocess=True)
     spec = getattr(changed, "spec", None)
     if isinstance(spec, ModelSpec):
         object.__setattr__(changed, "spec", ModelSpec(spec.name, spec.classes, (channels, *spec.input[1:]), spec.options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor, fx, nn
 from striate.core.errors import ArgumentError
 from striate.probe import original
 
-NOTES = "striate_surgery"
+NOTES, LOADED = "striate_surgery", "striate_loaded"
+"""Where notes stand on a network, and where `zoo.load_weights` writes what it loaded."""
 
 
 def copied(model: nn.Module) -> nn.Module:
@@ -26,6 +28,14 @@ def copied(model: nn.Module) -> nn.Module:
 def note(model: nn.Module, words: str) -> None:
     """Write down what was done, for `notes`."""
     object.__setattr__(model, NOTES, (*notes(model), words))
+
+
+def forget(model: nn.Module, *, fresh: tuple[str, ...] = (), classes: bool = False, preprocess: bool = False) -> None:
+    """Take back what is written on a network about its loaded weights (`zoo.loaded_into`) and holds no more; `fresh` modules are named there."""
+    loaded = getattr(model, LOADED, None)
+    if loaded is not None:
+        gone = ({"classes": ()} if classes else {}) | ({"preprocess": None} if preprocess else {})
+        object.__setattr__(model, LOADED, dataclasses.replace(loaded, fresh=(*loaded.fresh, *fresh), **gone))
 
 
 def notes(model: nn.Module) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from striate.core.contracts import ModelSpec
 from striate.core.errors import ArgumentError
-from striate.surgery.following import copied, note, replace_module
+from striate.surgery.following import copied, forget, note, replace_module
 
 AUXILIARY = re.compile(r"(aux\d|AuxLogits)[.]")
 """Heads beside the chain (GoogLeNet, Inception): they classify too, so they change with the head."""
@@ -36,6 +36,7 @@ def replace_head(model: nn.Module, classes: int | Sequence[str]) -> nn.Module:
     for each, old in ((path, head), *beside):
         replace_module(changed, each, _fresh(old, count))
         note(changed, f"{each} is fresh, for {count} classes where it had {before}: it needs training")
+    forget(changed, fresh=(path, *(each for each, _ in beside)), classes=True)
     spec = getattr(changed, "spec", None)
     if isinstance(spec, ModelSpec):
         object.__setattr__(changed, "spec", ModelSpec(spec.name, count, spec.input, spec.options))

@@ -91,7 +91,7 @@ class Incremental(nn.Module):
         self._known, self._cuttable = {}, {}
         if known is not None:
             kept: dict[fx.Node, Tensor] = {}
-            self._run(known, kept)
+            self._run(known.clone(), kept)  # it may begin with an operation in place
             self._known = kept
 
     def forward(self, x: Tensor) -> Any:
