@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 import striate.understand as u
 from striate.core.errors import ArgumentError, UnknownNameError
@@ -255,3 +255,18 @@ def test_figures_tell_what_happened() -> None:
     many = u.ddn(net, x, preprocess="identity")
     assert many.figure().title.startswith(f"{int(many.arrays['success'].sum())} of 40 pictures change class by DDN, median L2")
     assert many.figure().title.endswith("(first 12 shown)")
+
+
+def test_a_second_network_without_a_preprocess_gets_the_firsts() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 3)).eval()
+    pixels = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+
+    def how(x: Tensor) -> Tensor:
+        return (x - 0.9) / 0.1
+
+    labels = net(how(pixels)).argmax(1).numpy()
+    assert (net(pixels).argmax(1).numpy() != labels).any(), "it would say something else of the pixels as they are"
+    net.preprocess = type("How", (), {"__call__": staticmethod(how), "to_json": dict, "fit": staticmethod(lambda picture: picture)})()
+    made = u.attack_curve(net, (pixels, labels), second=nn.Sequential(*net), attacks=("noise",), epsilons=(0.5,), steps=1)
+    assert made.receipts["right"] == 12

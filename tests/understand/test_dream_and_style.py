@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,15 @@ def test_label_pictures_may_be_files_of_any_size(tmp_path: Path) -> None:
     assert (style[1].sum(0) > 0).tolist() == [True, True, True, False, False, False]
     assert torch.equal(content.sum(0), torch.ones(4, 8)), "every pixel belongs to one region"
     assert regions(None, None, ((1, 1), (1, 1))) is None
+
+
+def test_an_answer_that_began_below_zero_has_no_gain(net: nn.Module) -> None:
+    pixels = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    first = next(name for name, module in net.named_modules() if isinstance(module, nn.Conv2d))
+    low = [number for number in range(4) if u.dream(net, pixels, layer=first, channel=number, steps=1, octaves=1).arrays["before"][0] <= 0]
+    assert low, "some filter answers below zero on average"
+    made = u.dream(net, pixels, layer=first, channel=low[0], steps=2, octaves=1)
+    assert np.isnan(made.arrays["gain"][0])
+    told = " ".join(re.sub(r"<[^>]+>", " ", made.figure().svg()).split())
+    assert " before, " in told
+    assert "times as strongly" not in told

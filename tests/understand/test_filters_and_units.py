@@ -169,7 +169,7 @@ def test_relus_are_named_by_the_filters_before_them():
             return self.act(self.two(x) + x)
 
     found = rectifiers(Net().eval(), torch.rand(1, 3, 4, 4))
-    assert [(each.address, each.before, each.filters) for each in found] == [("act", "norm", "one"), ("act[1]", "/add#1", "")]
+    assert [(each.address, each.before, each.filters) for each in found] == [("act[0]", "norm", "one"), ("act[1]", "/add#1", "")]
 
 
 def test_sparsity_over_checkpoints_by_hand(tmp_path):

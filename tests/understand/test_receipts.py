@@ -226,3 +226,24 @@ def test_verdicts(gap: float, correlation: float, pictures: int, said: str) -> N
     told = verdict(receipts, pictures, unsure=0.02)
     assert said in told
     assert ("Not to be trusted" in told) == (correlation > 0.8)
+
+
+@pytest.mark.parametrize("kind", ["in place", "several outputs"])
+def test_shuffling_leaves_the_pictures_alone_and_takes_any_output(kind: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> object:
+            x = x.sub_(0.5).mul_(2) if kind == "in place" else x
+            scores = self.fc(self.conv(x).relu().mean((2, 3)))
+            return scores if kind == "in place" else (scores, x)
+
+    pixels = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(3))
+    kept = pixels.clone()
+    made = full(Net().eval(), pixels, u.saliency(Net().eval(), pixels, preprocess="identity"), preprocess="identity")
+    assert torch.equal(pixels, kept)
+    assert "shuffled_correlation" in made.receipts
+    assert not [note for note in made.notes if "could not be made again" in note or "floats run" in note]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +13,13 @@ from torch import nn
 
 import striate.understand as u
 from striate import zoo
-from striate.core.errors import ArgumentError, PictureError, StorageError
+from striate.core.errors import ArgumentError, PictureError, StorageError, UnknownNameError
 from striate.pixels import Preprocess
 from striate.probe import Snapshot
 from striate.understand import fingerprints
 from striate.understand.fingerprints import of_array, of_model
 from striate.understand.pictures import pixels_of
+from striate.understand.samples import samples_of
 
 
 class Linear(nn.Module):
@@ -255,3 +258,31 @@ def test_explanations_are_sliced_saved_and_read_back(tmp_path):
         made.save(tmp_path / "a.pdf")
     with pytest.raises(StorageError, match="not an explanation"):
         u.load(tmp_path / "a.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("code_map", {"space": "code"}),
+        ("code_map", {"by": "umap"}),
+        ("filters", {"order": "norms"}),
+        ("fooling", {"start": "noisy"}),
+        ("top_patches", {"rule": "guide"}),
+    ],
+)
+def test_misspelt_choices_are_refused_not_ignored(name: str, options: dict[str, str]) -> None:
+    subject = () if name == "filters" else (torch.rand(6, 3, 8, 8),)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)).eval()
+    with pytest.raises(UnknownNameError, match=next(iter(options))):
+        getattr(u, name)(net, *subject, **options)
+
+
+def test_a_preprocess_by_name_decides_the_size_of_a_data_sets_pictures(tmp_path: Path) -> None:
+    for number in range(6):
+        place = tmp_path / ("ant" if number % 2 else "bee")
+        place.mkdir(exist_ok=True)
+        Image.fromarray(np.full((60 + number, 70, 3), 40 * number, np.uint8)).save(place / f"{number}.png")
+    assert samples_of(str(tmp_path), preprocess="imagenet").pixels.shape[-2:] == (224, 224)
+    files = sorted(tmp_path.rglob("*.png"))
+    assert samples_of(files, preprocess="imagenet").pixels.shape == (6, 3, 224, 224)

@@ -97,6 +97,11 @@ class Recording:
                     return call
         raise unknown_name("layer", address, {call.key for call in (*self.calls, *self.blocks)})
 
+    def name_of(self, call: Call) -> str:
+        """Return the layer name that means this call alone: its address, and the turn, the first too, where the address is called again."""
+        several = sum(each.address == call.address for each in (*self.calls, *self.blocks)) > 1
+        return f"{call.address}[{call.turn}]" if several else call.key
+
     def readers(self, call: Call) -> tuple[Call, ...]:
         """Return the calls that took an output of `call` as it came, in order: told by memory, so a view or an in-place result is another value."""
         given = {_identity(tensor) for tensor in call.outputs}

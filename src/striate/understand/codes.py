@@ -26,8 +26,8 @@ def code_layer(network: nn.Module, x: Tensor) -> str:
         for call in reversed(recording.calls[: dense[-1]]):
             plain = call.outputs[0] if len(call.outputs) == 1 else None
             if plain is not None and plain.ndim in (2, 4) and len(plain) == 1 and not call.operation.startswith(_CARRY):
-                return call.key
-        return recording.calls[dense[-1]].key
+                return recording.name_of(call)
+        return recording.name_of(recording.calls[dense[-1]])
     return default_layer(network, x)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def load(path: str | Path) -> Explanation:
         values = json.loads(str(arrays.pop(META)))
     except FileNotFoundError:
         raise StorageError(f"{path}: no such file") from None
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StorageError(f"{path}: not an explanation saved as .npz ({error})") from None
     if values.pop("format", FORMAT) > FORMAT:
         raise StorageError(f"{path}: written by a newer striate; upgrade striate")

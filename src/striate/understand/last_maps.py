@@ -47,6 +47,8 @@ class LastMaps:
         return self._last if whole else None
 
     def _passing(self, address: str, turn: int, output: Any) -> Any:
+        if turn and self.name == address:
+            self.name = f"{address}[0]"  # it is called again
         if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1 and self._is_one(address):
             self.name, self._last = f"{address}[{turn}]" if turn else address, output
             self._version = output._version  # noqa: SLF001

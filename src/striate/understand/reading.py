@@ -45,7 +45,8 @@ def reading(p: Prepared, layers: Sequence[str]) -> Iterator[Callable[[Tensor], M
     asked = False
 
     def keep(name: str, output: Tensor) -> Tensor:
-        found[name] = output.clone()  # a layer after it may write into it
+        half = output.dtype in (torch.float16, torch.bfloat16)  # sums of squares leave their range
+        found[name] = output.float() if half else output.clone()  # a layer after it may write into it
         if asked and len(found) == len(set(layers)):
             raise _Seen
         return output
@@ -72,7 +73,8 @@ def stages(p: Prepared) -> list[list[str]]:
     """
     found: list[list[str]] = []
     size: tuple[int, ...] = ()
-    for call in record(p.network, p.preprocess(p.pixels[:1])):
+    recording = record(p.network, p.preprocess(p.pixels[:1]))
+    for call in recording:
         output = call.outputs[0] if len(call.outputs) == 1 else None
         if output is None or output.ndim != 4 or min(output.shape[-2:]) < 2 or PASSED.search(call.operation):
             continue
@@ -82,7 +84,7 @@ def stages(p: Prepared) -> list[list[str]]:
             size = tuple(output.shape[-2:])
         if found[-1] and ("norm" in name or name.startswith(_RECTIFIERS)):
             found[-1].pop()
-        found[-1].append(call.key)
+        found[-1].append(recording.name_of(call))
     if not found:
         raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1); give layer=")
     return found

@@ -7,6 +7,7 @@ orders and against a blob in the middle), does the map depend on the weights (`r
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -187,8 +188,10 @@ def _shuffling(p: Prepared, maps: Array, again: Again, seed: int) -> tuple[dict[
         return {}, ["no dense or convolution layer was found, so no weights were shuffled"]
     try:
         other = shuffled(p.network, layer, seed)
+        trial = copy.copy(p)
+        trial.network = other.eval()
         with torch.no_grad():
-            if torch.equal(other.eval()(p.inputs[:1]), p.network(p.inputs[:1])):
+            if torch.equal(trial.model(p.pixels[:1]), p.model(p.pixels[:1])):
                 return {}, [f"shuffling the weights of {layer} changed no score, so nothing was learned from it"]
         after = again(other, p.pixels, p.target.tolist()).arrays["map"]
     except (StriateError, RuntimeError, TypeError) as error:

@@ -41,7 +41,8 @@ def rectifiers(network: nn.Module, x: Tensor, layer: str | None = None) -> tuple
     for call in recording:
         if call.operation in RELUS and call.outputs and call.outputs[0].ndim in (2, 4):
             before = _before(recording, call)
-            found.append(Rectifier(call.key, before.key if before is not None else "", _filters(recording, before)))
+            name = recording.name_of
+            found.append(Rectifier(name(call), name(before) if before is not None else "", _filters(recording, before)))
     if not found:
         raise ArgumentError("model: it has no ReLU, and only a ReLU's unit can be dead")
     if layer is None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError, DataError
+from striate.understand.inputs import chosen_preprocess
 from striate.understand.pictures import pixels_of
 
 
@@ -47,6 +48,7 @@ def samples_of(data: Any, *, split: str | None = None, count: int | None = None,
     """
     if count is not None and count < 1:
         raise ArgumentError(f"count: got {count}, expected 1 or more")
+    preprocess, _ = chosen_preprocess(preprocess, None)
     if _is_images(data):
         pixels, names, _ = pixels_of(data, preprocess)
         return _taken(pixels, None, (), names, "the pictures given", count, seed)
@@ -106,4 +108,4 @@ def _taken(
 ) -> Samples:
     index = _drawn(len(pixels), count, seed)
     some = tuple(names[row] for row in index) if names else ()
-    return Samples(pixels[torch.from_numpy(index)], None if labels is None else labels[index], classes, index, len(pixels), title, some)
+    return Samples(pixels.cpu()[torch.from_numpy(index)], None if labels is None else labels[index], classes, index, len(pixels), title, some)

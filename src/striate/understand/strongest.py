@@ -139,6 +139,7 @@ def windows(p: Prepared, layers: Sequence[str]) -> tuple[dict[str, Window], tupl
                 boxes[layer] = boxes[inside[-1]]
     except StriateError as error:
         return {layer: Window(None, picture) for layer in layers}, (f"receptive fields cannot be told, so patches are whole pictures: {error}",)
+    boxes |= {layer: boxes.get(layer.removesuffix("[0]")) for layer in layers if layer.endswith("[0]")}
     unknown = [layer for layer in layers if boxes.get(layer) is None]
     told = (f"receptive fields cannot be told at {', '.join(unknown[:4])}, so patches there are whole pictures",) if unknown else ()
     return {layer: Window(boxes.get(layer), picture) for layer in layers}, told

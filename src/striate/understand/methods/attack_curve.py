@@ -63,7 +63,7 @@ def attack_curve(
         right = torch.ones(len(p), dtype=torch.bool)
         if found.labels is not None:
             right = p.logits.argmax(1).cpu() == torch.as_tensor(np.asarray(found.labels))
-        second_says = None if other is None else _predicted(other, p.pixels, preprocess)
+        second_says = None if other is None else _predicted(other, p.pixels, p.preprocess)
         if second_says is not None:
             truth = p.logits.argmax(1).cpu() if found.labels is None else torch.as_tensor(np.asarray(found.labels))
             right &= second_says == truth
@@ -78,7 +78,7 @@ def attack_curve(
                 turned, without = ((scores(p, each).argmax(1) != before).cpu()[right] for each in (kept, exact))
                 moved = -1.0
                 if other is not None and second_says is not None:
-                    moved = float((_predicted(other, kept, preprocess) != second_says)[right].float().mean())
+                    moved = float((_predicted(other, kept, p.preprocess) != second_says)[right].float().mean())
                 figures = (name, bound * 255, float(turned.float().mean()), float(without.float().mean()), moved)
                 for values, figure_ in zip(rows.values(), figures, strict=True):
                     values.append(figure_)

@@ -9,6 +9,7 @@ import torch
 
 from striate import draw
 from striate.core.errors import ArgumentError
+from striate.understand.checking import checked
 from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
 from striate.understand.explanation import Explanation
 from striate.understand.flattening import flattened
@@ -46,6 +47,7 @@ def code_map(
     Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map, and PCA's share of the variance. Row U2; van der Maaten
     and Hinton 2008.
     """
+    checked("code_map", {"by": by, "space": space})
     _, own, _ = opened(model)
     found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
     if len(found) < 5:

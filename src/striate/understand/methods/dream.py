@@ -82,8 +82,8 @@ def dream(
             made = torch.cat([_dreamt(p, part, objective, usable, steps, rate, smooth, spread) for part in p.chunks(per)])
             with torch.no_grad():
                 before, after = (torch.cat([objective(source[part]) for part in p.chunks(per)]) for source in (p.pixels, made))
-        gain = after / torch.where(before > 0, before, torch.ones_like(before))
-        receipts = {"mean_gain": float(gain.mean()), "mean_change": float((made - p.pixels).abs().mean())}
+        gain = torch.where(before > 0, after / before, torch.full_like(before, math.nan))  # what began below zero did not grow so many times
+        receipts = {"mean_gain": float(gain.nanmean()), "mean_change": float((made - p.pixels).abs().mean())}
         options = {
             "channel": channel,
             "octaves": len(usable),
@@ -104,7 +104,10 @@ def figure(explanation: Explanation) -> Figure:
     arrays, words = explanation.arrays, captions(explanation)
     rows: list[list[draw.Panel | None]] = []
     for number in range(min(len(explanation), ROWS)):
-        told = f"the layer answers {draw.short(float(arrays['gain'][number]))} times as strongly"
+        gain, before, after = (float(arrays[name][number]) for name in ("gain", "before", "after"))
+        told = f"the layer answers {draw.short(gain)} times as strongly"
+        if math.isnan(gain):
+            told = f"answer {draw.short(before)} before, {draw.short(after)} now"
         rows.append(
             [draw.Panel(picture_of(arrays["pixels"][number]), caption=words[number]), draw.Panel(picture_of(arrays["image"][number]), caption=told)]
         )

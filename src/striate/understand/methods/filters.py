@@ -12,6 +12,7 @@ from torch import nn
 from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
 from striate.probe import original, record, traceless
+from striate.understand.checking import checked
 from striate.understand.explanation import Explanation
 from striate.understand.filter_figures import ALIKE, DEAD, FAINT, noise, noise_of_white, resemblance, roughness, under
 from striate.understand.fingerprints import of_model
@@ -48,6 +49,7 @@ def filters(
     largest).
     Raises `UnknownNameError` for a layer, `ArgumentError` for one without filters. Row U1.
     """
+    checked("filters", {"order": order, "scale": scale})
     network, _, _ = opened(model)
     inner, notes = original(network)
     check_weights(inner)

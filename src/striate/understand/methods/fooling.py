@@ -9,6 +9,7 @@ from torch import Tensor
 
 from striate.core.errors import ArgumentError
 from striate.understand.attacking import panels, saved, scores, told, whole
+from striate.understand.checking import checked
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import Prepared, prepare
 from striate.understand.registry import method
@@ -39,6 +40,7 @@ def fooling(
     Nguyen et al. 2015.
     """
     whole("steps", steps)
+    checked("fooling", {"start": start})
     if not 0 < confidence < 1 or not rate > 0:
         raise ArgumentError(f"confidence, rate: got {confidence:g}, {rate:g}; expected a share between 0 and 1, and more than 0")
     if start == "noise":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError
+from striate.understand.checking import checked
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import Prepared, opened, prepare
 from striate.understand.projecting import projected
@@ -51,6 +52,7 @@ def top_patches(
     """
     if count < 1:
         raise ArgumentError(f"count: got {count}, expected 1 or more")
+    checked("top_patches", {"rule": rule})
     _, own, _ = opened(model)
     found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
     with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
