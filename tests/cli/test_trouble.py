@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,9 @@ def test_a_closed_pipe_is_quiet() -> None:
     child.stderr.close()
     assert child.wait(30) == 141
     assert err == b""
+
+
+def test_output_into_a_pipe_is_utf8_whatever_the_systems_code_page() -> None:
+    code = "from striate.cli.app import speak_utf8; speak_utf8(); print('kočka')"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, check=True)
+    assert done.stdout.decode("utf-8").strip() == "kočka"

@@ -56,6 +56,23 @@ def test_a_wrong_recipe_is_refused_by_field(values, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"early_stop": 0}, "early_stop: got 0, expected 1 or more, or None"),
+        ({"clip": 0.0}, "clip: got 0.0, expected more than 0, or None"),
+        ({"patience": 0}, "patience: got 0, expected 1 or more"),
+        ({"momentum": 1.5}, "momentum: got 1.5, expected a share"),
+        ({"epochs": float("inf")}, "epochs: got inf"),
+        ({"lr": float("nan")}, "lr: got nan"),
+        ({"patience": float("inf")}, "patience: got inf, expected"),
+    ],
+)
+def test_values_that_could_only_fail_later_are_refused(values, message):
+    with pytest.raises(ArgumentError, match=message.replace("(", r"\\(")):
+        Recipe(**values)
+
+
 def test_edits_know_the_fields():
     assert Recipe().edited(lr=0.5, average="ema").average == "ema"
     with pytest.raises(UnknownNameError, match="unknown setting 'learning_rate'"):

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits, load_sample_images
 from sklearn.utils.class_weight import compute_class_weight
 
 from striate.core.errors import DataError, PictureError, UnknownNameError
-from striate.data import alike
+from striate.data import alike, arrays
 from striate.data.alike import equal_groups, find_alike, near_pairs
 from striate.data.checks import check, class_weights
 from striate.data.contact import contact_sheet
@@ -343,3 +343,8 @@ def test_the_real_sets(monkeypatch):
     cifar = check(striate.data.load("cifar10"))
     assert len(cifar.near_leaks) > 20
     assert sum(a.label == b.label for a, b, _ in cifar.near) > 0.95 * len(cifar.near)
+
+
+def test_class_weights_are_the_same_wherever_they_are_asked_for():
+    data = arrays(np.zeros((6, 1, 4, 4), np.uint8), np.array([0, 0, 0, 0, 2, 2]), classes=("a", "b", "c"))
+    assert data.class_weights().tolist() == class_weights(data.class_counts()) == [0.75, 0.0, 1.5]

@@ -263,3 +263,14 @@ def test_old_leftovers_and_unused_packs_are_tidied(tmp_path, cache):
     pack(tmp_path / "b", names(tmp_path / "b"))
     assert len(list(cache.glob("*.u8"))) == 1
     assert not (cache / ".dead.u8.tmp").exists()
+
+
+def test_two_folders_alike_in_names_sizes_and_times_are_told_apart(tmp_path, cache):
+    for folder, value in (("a", 10), ("b", 200)):
+        (tmp_path / folder).mkdir()
+        for number in range(3):
+            Image.fromarray(np.full((6, 6, 3), value, np.uint8)).save(tmp_path / folder / f"{number}.bmp")
+            os.utime(tmp_path / folder / f"{number}.bmp", ns=(10**18, 10**18))
+    first, second = (pack(tmp_path / folder, names(tmp_path / folder), channels=3) for folder in ("a", "b"))
+    assert (first.store.picture(0) == 10).all()
+    assert (second.store.picture(0) == 200).all()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from striate.core.errors import DataError
+from striate.data import load
 from striate.data.sources.csv import csv
 from striate.data.sources.jsonl import jsonl
 
@@ -73,7 +74,9 @@ def test_named_columns_and_root(photos):
     data = csv(path, file="id", label="kind", root=photos / "p", val=0)
     assert data.classes == ("x", "y")
     assert seen(data, "train") == {i: "x" if i < 6 else "y" for i in range(12)}
-    assert data.spec is None
+    again = load(data.spec, options=data.options)
+    assert json.loads(json.dumps(data.options)) == data.options, "a run can keep them"
+    assert again.fingerprint == data.fingerprint
 
 
 def test_whole_numbers_are_ordered_as_numbers(photos):

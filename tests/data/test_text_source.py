@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,20 @@ def test_a_fold_is_opened_again_by_its_options(tmp_path):
         assert d.load(str(path), options=data.options).fingerprint == data.fingerprint
         seen.append(data.tables["test"].targets)
     assert [part.sum() for part in seen] == [5] * 4
+
+
+def test_another_networks_vocabulary_numbers_the_words_anew(tmp_path):
+    data = d.load(tsv(tmp_path), options={"test": 0.25})
+    other = Vocabulary(("film", "great", "zebra"), 4)
+    read = data.with_preprocess(other)
+    assert read.shape == (4,)
+    for split in data.splits:
+        old, new = data.tables[split], read.tables[split]
+        assert [other.decode(row) for row in new.store.tokens] == [other.decode(other.encode([text])[0][0]) for text in old.store.texts]
+        assert new.targets.tolist() == old.targets.tolist()
+    assert data.with_preprocess(data.preprocess).fingerprint == data.fingerprint
+    held = data.held_out(0.2, 1).merged("val").with_preprocess(other)
+    assert sorted(held.tables["train"].store.texts) == sorted(data.tables["train"].store.texts)
+    bare = dataclasses.replace(data.tables["test"].store, texts=None)
+    with pytest.raises(DataError, match="test holds the numbers of words"):
+        dataclasses.replace(data, tables={**data.tables, "test": dataclasses.replace(data.tables["test"], store=bare)}).with_preprocess(other)

@@ -212,8 +212,8 @@ def no_drawing(monkeypatch):
 @pytest.fixture
 def pictures(monkeypatch):
     """The data of the runs above, as if `striate.data.load` had opened it again."""
-    import striate.reports.reopened as reopened
+    from striate.training import description
 
     data = Pictures()
-    monkeypatch.setattr(reopened, "_load", lambda spec, run: data)
+    monkeypatch.setattr(description, "data_of", lambda facts: data)
     return data

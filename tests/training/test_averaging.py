@@ -35,6 +35,10 @@ def test_tail_is_the_plain_mean_of_the_last_share():
     assert walk("tail", 0.5, 8, [9, 9, 9, 9, 1, 2, 3, 6])[0] == pytest.approx(3.0)
 
 
+def test_before_its_tail_an_average_is_the_weights_themselves():
+    assert walk("tail", 0.5, 8, [9, 7, 5]) == (5.0, 5.0)
+
+
 def test_lookahead_pulls_the_weights_back_every_fifth_step():
     average, live = walk("lookahead", 0.5, 6, [1, 2, 3, 4, 10])
     assert average == pytest.approx((1 - 0.5**5) * 10)

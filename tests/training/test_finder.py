@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import striate as st
+from striate import zoo
 from striate.core.errors import ArgumentError
+from striate.training import recipes
 from striate.training.finder import find_batch, find_rate
 
 
@@ -32,6 +34,14 @@ def test_a_network_that_is_given_is_not_touched():
     find_rate(net, "digits", steps=20)
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_network_of_the_zoo_is_searched_with_the_recipe_it_would_train_with(monkeypatch):
+    asked = []
+    whole = recipes.default
+    monkeypatch.setattr(recipes, "default", lambda *words: asked.append(words) or whole(*words))
+    find_rate(zoo.build("lenet5", classes=10, input=(1, 16, 16)), "digits", steps=12, low=1e-3, high=1e-2)
+    assert asked == [("lenet5", "digits")]
 
 
 def test_bounds_are_checked():

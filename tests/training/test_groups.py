@@ -74,6 +74,37 @@ def test_every_optimiser_takes_rates_by_group(net, name):
     count = sum(len(group["params"]) for part in graded.parts for group in part.param_groups)
     assert count == sum(len(group["params"]) for part in plain.parts for group in part.param_groups) == len(list(net.parameters()))
     assert min(min(rates) for rates in graded.full) < min(min(rates) for rates in plain.full)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    net(torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))).square().sum().backward()
+    graded.step()
+    for key, value in net.named_parameters():
+        assert value.shape == before[key].shape
+        assert not torch.equal(value, before[key]), key
+
+
+def test_muon_moves_each_layer_by_its_own_rate_and_survives_a_stop(net):
+    recipe = Recipe(optimiser="muon", lr=0.1, layer_decay=0.5)
+    filters = [name for name, value in net.named_parameters() if value.dim() == 4]
+    first = Optimiser(net, recipe)
+
+    def step(optimiser, seed):
+        net(torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(seed))).square().sum().backward()
+        optimiser.step()
+
+    step(first, 0)  # brings each bank to its norm
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    tensors, numbers = first.state()
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    step(first, 1)
+    moved = {name: float((net.get_parameter(name).detach() - before[name]).norm() / before[name].norm()) for name in filters}
+    assert moved["layer3.2.conv2.weight"] > 1.5 * moved["layer1.0.conv1.weight"] > 0
+    ended = {name: net.get_parameter(name).detach().clone() for name in filters}
+    net.load_state_dict(before)
+    again = Optimiser(net, recipe)
+    again.load(tensors, numbers)
+    step(again, 1)
+    for name in filters:
+        torch.testing.assert_close(net.get_parameter(name), ended[name])
 
 
 def test_frozen_layers_and_their_statistics_stay_to_the_bit(net, data, tmp_path):

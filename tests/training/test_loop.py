@@ -10,16 +10,18 @@ import signal
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from striate import data as sources
 from striate.core.contracts import Batch
-from striate.core.errors import ArgumentError, DataError, DivergenceError, Interrupted, RunInUseError, StorageError
+from striate.core.errors import ArgumentError, DataError, DivergenceError, Interrupted, RunInUseError, StorageError, UnknownNameError
 from striate.core.storage import lock
 from striate.core.tensors import load_tensors
 from striate.training import Run, evaluate, resume, train
 from striate.training.checkpoint import Position
 from striate.training.session import Quiet
+from striate.training.tasks import Classify
 from striate.training.trouble import explain_divergence
 
 FAST = {"epochs": 2, "batch": 256}
@@ -239,3 +241,70 @@ def test_bad_arguments_are_refused_before_a_folder_is_made(digits, tmp_path, mon
         with pytest.raises(ArgumentError, match=text):
             train("lenet5", digits, **keywords)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_last_step_that_spoils_the_weights_is_divergence_not_a_bug(digits, tmp_path):
+    class Spoilt(nn.Module):
+        """Its weights become no numbers as soon as it is judged."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(256, 10)
+
+        def forward(self, x):
+            return self.head(x.flatten(1)) * (1.0 if self.training else float("nan"))
+
+    with pytest.raises(DivergenceError, match=r"val/loss is nan after step \d+ \(epoch 1\).*too high a rate"):
+        train(Spoilt(), digits, folder=tmp_path / "val", settings={"validation": 0.2}, **FAST)
+    assert Run.load(tmp_path / "val").state == "failed"
+    with pytest.raises(DivergenceError, match=r"test/loss is nan after step \d+ \(epoch 2\)"):
+        train(Spoilt(), digits, folder=tmp_path / "test", **FAST)
+
+
+def test_what_fails_before_the_first_step_leaves_a_run_that_says_so_and_the_model_as_it_was(digits, tmp_path):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+    with pytest.raises(UnknownNameError, match="conv9"):
+        train(net, digits, folder=tmp_path / "run", settings={"freeze": "conv9"}, **FAST)
+    assert Run.load(tmp_path / "run").state == "failed"
+    with pytest.raises(ArgumentError):
+        train(net, digits, folder=tmp_path / "other", settings={"freeze": "1"}, **FAST)
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_early_stopping_asks_for_a_validation_part(digits, tmp_path):
+    with pytest.raises(ArgumentError, match=r"early_stop.*validation=0\.1"):
+        train("lenet5", digits, folder=tmp_path / "run", settings={"early_stop": 2}, **FAST)
+
+
+def test_a_task_given_as_an_object_has_to_be_given_again(digits, tmp_path):
+    def vanish(now):
+        if now == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train("lenet5", digits, folder=tmp_path / "run", task=Classify(auxiliary=0.0), save_seconds=0.0, progress=Watch(vanish), **FAST)
+    with pytest.raises(ArgumentError, match=r"task classify was given as an object.*task="):
+        resume(tmp_path / "run")
+    assert resume(tmp_path / "run", task=Classify(auxiliary=0.0)).state == "finished"
+
+
+def test_data_that_moved_are_opened_with_the_runs_own_options(tmp_path):
+    def vanish(now):
+        if now == 1:
+            raise Killed
+
+    for number in range(24):
+        place = tmp_path / "here" / ("ant" if number % 2 else "bee")
+        place.mkdir(parents=True, exist_ok=True)
+        picture = np.full((40, 40, 3), 10 * number, np.uint8)
+        Image.fromarray(picture).save(place / f"{number}.png")
+    opened = sources.load(tmp_path / "here", options={"size": 16})
+    with pytest.raises(Killed):
+        train("lenet5", opened, folder=tmp_path / "run", save_seconds=0.0, progress=Watch(vanish), epochs=2, batch=8)
+    (tmp_path / "here").rename(tmp_path / "there")
+    run = resume(tmp_path / "run", data=str(tmp_path / "there"))
+    assert run.state == "finished"
+    assert tuple(run.preprocess.size) == (16, 16)
+    run.update({"state": "stopped"})
+    with pytest.raises(DataError, match=r"gives inputs of 3 x 32 x 32.*trained on 3 x 16 x 16"):
+        resume(run.folder, data=sources.load(tmp_path / "there", options={"size": 32}))

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import striate as st
 from striate import data as sources
 from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError
-from striate.training import Run, tasks, train
+from striate.training import Run, recipes, tasks, train
 from striate.training.session import Quiet, new_folder
 
 
@@ -141,3 +142,28 @@ def test_a_run_of_a_network_from_outside_lies_under_a_name_every_system_takes(tm
     first, second = (new_folder(None, "pets", "timm:resnet18.a1_in1k") for _ in range(2))
     assert [str(first), str(second)] == [str(Path("runs") / f"pets-timm-resnet18.a1_in1k-{n}") for n in (1, 2)]
     assert new_folder(None, "pets", "my.nets:tiny") == Path("runs") / "pets-my.nets-tiny-1"
+
+
+def test_the_name_of_a_folder_decides_neither_network_nor_recipe(tmp_path):
+    for number in range(8):
+        place = tmp_path / "digits" / ("ant" if number % 2 else "bee")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((64, 64, 3), 20 * number, np.uint8)).save(place / f"{number}.png")
+    mine, theirs = st.data.load(tmp_path / "digits"), st.data.load("digits")
+    assert (mine.name, recipes.known_as(mine)) == ("digits", "")
+    assert (theirs.name, recipes.known_as(theirs)) == ("digits", "digits")
+    assert recipes.default_model(recipes.known_as(mine), mine.shape) == "resnet18"
+    assert recipes.default_model(recipes.known_as(theirs), theirs.shape) == "lenet5"
+
+
+def test_a_run_on_text_reads_other_text_by_its_own_words(tmp_path):
+    for name, lines in (("mine", ["good fine film", "bad dull film"]), ("other", ["bad zebra film dull", "good zebra fine"])):
+        (tmp_path / f"{name}.tsv").write_text("".join(f"{line.replace(' ', chr(9), 1)}\n" for line in lines * 10))
+    run = st.train("text_cnn", str(tmp_path / "mine.tsv"), epochs=1, batch=8, folder=tmp_path / "run")
+    other = st.data.load(str(tmp_path / "other.tsv"))
+    found = st.evaluate(run, other, split="train")
+    texts = other.tables["train"].store.texts
+    tokens, _ = run.preprocess.encode(texts)
+    with torch.no_grad():
+        wanted = run.model(torch.from_numpy(tokens)).softmax(1)
+    assert torch.allclose(torch.from_numpy(found.shares), wanted, atol=1e-2), "bf16 or not"

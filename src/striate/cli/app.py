@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -104,6 +105,7 @@ def application() -> Group:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; every error has become one message on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    speak_utf8()
     debug = os.environ.get("STRIATE_DEBUG", "") not in ("", "0")
     if "--debug" in words[: words.index("--") if "--" in words else None]:
         words.remove("--debug")
@@ -114,6 +116,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
         return shell_complete(program, {}, "striate", COMPLETE, os.environ[COMPLETE])
     return guarded(lambda: _invoke(program, words), debug=debug)
+
+
+def speak_utf8() -> None:
+    """Write UTF-8 into pipes and files, whatever the system's code page; on a terminal that lacks a letter, a mark stands for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
 
 
 def guarded(action: Callable[[], int], *, debug: bool = False) -> int:

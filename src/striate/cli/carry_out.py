@@ -28,9 +28,9 @@ def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> No
 
     use = settings(plan.keywords.get("device", "auto"), plan.keywords.get("precision", "auto"))
     data = plan.data.open()
-    model = plan.model or recipes.default_model(data.name, data.shape, plan.keywords.get("task", "classify"))
+    model = plan.model or recipes.default_model(recipes.known_as(data), data.shape, plan.keywords.get("task", "classify"))
     if not quiet and not json:
-        tell_plan(plan.python(model), model, data, plan.recipe(model, data.name), use, plan.keywords.get("seed", 0))
+        tell_plan(plan.python(model), model, data, plan.recipe(model, recipes.known_as(data)), use, plan.keywords.get("seed", 0))
     watch_and_sum_up(lambda progress: train(model, data, **plan.keywords, progress=progress), report=report, json=json, quiet=quiet)
 
 

@@ -52,15 +52,12 @@ def evaluate(
 
     from striate.cli.carry_out import result_rows
     from striate.cli.output import print_json, say, table
-    from striate.data import load
     from striate.training import Run
     from striate.training import evaluate as measure
     from striate.training import robustness as distorted
+    from striate.training.description import data_of
 
-    opened = chosen.open() if data is not None else load(spec, options=facts["data"]["options"])
-    held_out = facts["recipe"].get("validation", 0.0)
-    if data is None and held_out and split in ("train", "val"):
-        opened = opened.held_out(held_out, facts["seed"])
+    opened = chosen.open() if data is not None else data_of(facts)
     loaded = Run.load(folder)
     found = measure(loaded, opened, split=split, views=views, batch=batch, device=device)
     harder = distorted(loaded, opened, split=split, device=device) if robustness else None

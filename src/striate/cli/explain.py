@@ -160,7 +160,7 @@ def _errors(subject: Subject, run: Any, data: str | None, split: str, count: int
     from striate.training import evaluate
     from striate.training.figures import worst_errors
 
-    opened = subject.data(data, split)
+    opened = subject.data(data)
     measured = evaluate(run, opened, split=split)
     if measured.targets is None:
         raise DataError(f"{opened.name}: {split} has no labels, so nothing is known to be wrong")

@@ -71,7 +71,7 @@ class Subject:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    def data(self, spec: str | None, split: str | None = None) -> Any:
+    def data(self, spec: str | None) -> Any:
         """Open the data set asked for, or the one the run was trained on, with the part it held out."""
         from striate.cli.choose import chosen_data
 
@@ -80,14 +80,12 @@ class Subject:
         if self.folder is None:
             raise ArgumentError(f"{self.text}: say on which data: a folder of class folders, a file, or a name such as cifar10")
         from striate.core.storage import read_json
-        from striate.data import load
+        from striate.training.description import data_of
 
         facts = read_json(self.folder / "run.json")
         if facts["data"]["spec"] is None:
             raise ArgumentError(f"{self.folder}: its data came as arrays; say on which data to look")
-        opened = load(facts["data"]["spec"], options=facts["data"]["options"])
-        held_out = facts["recipe"].get("validation", 0.0)
-        return opened.held_out(held_out, facts["seed"]) if held_out and split in ("train", "val") else opened
+        return data_of(facts)
 
 
 @contextmanager

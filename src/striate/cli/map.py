@@ -51,4 +51,4 @@ def code_map(
 
     subject, how = Subject.read(model, weights), preprocess_word(preprocess)
     options = {"by": by, "layer": layer, "split": split, "samples": samples}
-    one(subject, "code_map", lambda: (subject.data(data, split),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)
+    one(subject, "code_map", lambda: (subject.data(data),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)

@@ -48,4 +48,4 @@ def neighbours(
 
     subject, how = Subject.read(model, weights), preprocess_word(preprocess)
     options = {"layer": layer, "split": split, "samples": samples}
-    one(subject, "neighbours", lambda: (subject.data(data, split),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)
+    one(subject, "neighbours", lambda: (subject.data(data),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,10 +187,14 @@ class Recipe:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         for name, good, allowed in (
-            ("epochs", self.epochs > 0, "more than 0"),
+            ("epochs", 0 < self.epochs < math.inf, "more than 0"),
             ("batch", self.batch >= 1, "1 or more"),
-            ("lr", self.lr > 0, "more than 0"),
-            ("weight_decay", self.weight_decay >= 0, "0 or more"),
+            ("lr", 0 < self.lr < math.inf, "more than 0"),
+            ("momentum", 0 <= self.momentum < 1, "a share from 0 up to 1"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
+            ("clip", self.clip is None or self.clip > 0, "more than 0, or None"),
+            ("patience", self.patience >= 1, "1 or more"),
+            ("early_stop", self.early_stop is None or self.early_stop >= 1, "1 or more, or None"),
             ("warmup", 0 <= self.warmup < 1, "a share from 0 up to 1"),
             ("smoothing", 0 <= self.smoothing < 1, "a share from 0 up to 1"),
             ("validation", 0 <= self.validation < 1, "a share from 0 up to 1"),

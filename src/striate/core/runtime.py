@@ -66,8 +66,8 @@ def _bf16(device: str) -> tuple[bool, str]:
     import torch
 
     if device.startswith("cuda"):
-        native = torch.cuda.get_device_capability()[0] >= 8
-        return native, f"{torch.cuda.get_device_name()} {'multiplies' if native else 'does not multiply'} bf16 natively"
+        native = torch.cuda.get_device_capability(device)[0] >= 8
+        return native, f"{torch.cuda.get_device_name(device)} {'multiplies' if native else 'does not multiply'} bf16 natively"
     if device == "mps":
         return False, "bf16 is not faster on MPS"
     flags = cpu_flags()
@@ -147,7 +147,8 @@ def seed_everything(device: str, *parts: int) -> None:
     seed = derived_seed(*parts)
     torch.default_generator.manual_seed(seed)
     if device.startswith("cuda"):
-        torch.cuda.manual_seed(seed)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
     elif device == "mps":
         torch.mps.manual_seed(seed)
 
@@ -162,10 +163,13 @@ def random_state_kept() -> Iterator[None]:
 
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - others may use the global state
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
+            if apple is not None:
+                torch.mps.set_rng_state(apple)
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
 

@@ -54,7 +54,7 @@ class Parameter:
         """Return `value`, coerced to the annotated type where nothing is lost (1 -> 1.0, list -> tuple); else raise `ArgumentError`."""
         try:
             return _coerce(value, _tree(self.annotation))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             choices = self.choices
             if choices and isinstance(value, str):
                 raise unknown_name(self.name, value, choices) from None
@@ -210,7 +210,7 @@ def _coerce(value: Any, node: ast.expr) -> Any:
         for member in [*exact, *members]:
             try:
                 return _coerce(value, member)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 continue
         raise ValueError(value)
     return _coerce_one(value, node)

@@ -60,14 +60,15 @@ class Table:
 class Dataset:
     """A data set (a `contracts.Data`).
 
-    `tables` by split name, `train` first; `spec` and `options` are what `load` takes to get it again; `problems` are files left out, each with its
-    reason; `notes` say what else a reader should know. `size` (H W) is the input's size where pictures have many; `given` replaces the
-    preprocessing found from the training split.
+    `tables` by split name, `train` first; `source` is the registered source's name, `spec` and `options` are what `load` takes to get it again;
+    `problems` are files left out, each with its reason; `notes` say what else a reader should know. `size` (H W) is the input's size where pictures
+    have many; `given` replaces the preprocessing found from the training split.
     """
 
     name: str
     classes: tuple[str, ...]
     tables: Mapping[str, Table]
+    source: str = ""
     spec: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[PictureError, ...] = ()
@@ -204,8 +205,16 @@ class Dataset:
         return merged(self, names)
 
     def with_preprocess(self, preprocess: AnyPreprocess) -> Dataset:
-        """Return a copy whose pixels are prepared as `preprocess` says: a trained network's own."""
-        return dataclasses.replace(self, given=preprocess)
+        """Return a copy whose pixels are prepared as `preprocess` says, or whose words are numbered by it: a trained network's own.
+
+        Raises `DataError` for text whose words are no longer at hand.
+        """
+        from striate.data.vocabulary import Vocabulary, renumbered
+
+        tables = self.tables
+        if isinstance(preprocess, Vocabulary) and not (isinstance(self.given, Vocabulary) and preprocess.same(self.given)):
+            tables = renumbered(self.name, tables, preprocess)
+        return dataclasses.replace(self, given=preprocess, tables=tables)
 
     def resized(self, size: int | tuple[int, int]) -> Dataset:
         """Return a copy whose pictures reach the model at `size` (H W, or one number for both)."""
@@ -240,10 +249,10 @@ class Dataset:
         return np.bincount(targets, minlength=len(self.classes)).astype(np.int64)
 
     def class_weights(self) -> npt.NDArray[np.float64]:
-        """Return n / (K count) per class of the training split: every class then weighs the same in the loss. A class without samples gets 0."""
-        counts = self.class_counts(next(name for name, table in self.tables.items() if table is self.training_table))
-        present = np.maximum(counts, 1)
-        return np.where(counts > 0, counts.sum() / (len(counts) * present), 0.0)
+        """Return n / (K count) per class of the training split, K of them there, so that each weighs the same in the loss; 0 for an empty one."""
+        from striate.data.checks import class_weights
+
+        return np.array(class_weights(self.class_counts(next(name for name, table in self.tables.items() if table is self.training_table))))
 
     def pictures(self, split: str, indices: Sequence[int] | npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
         """Return raw pictures (H W C uint8) for galleries."""

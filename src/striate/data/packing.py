@@ -58,9 +58,9 @@ class Job:
 
     @property
     def quick(self) -> str:
-        """Digest of names, sizes and times."""
+        """Digest of the folder, and of names, sizes and times: elsewhere other pictures may have the same."""
         lines = "\0".join(f"{name}\0{size}\0{changed}" for name, (size, changed) in zip(self.files, self.stats, strict=True))
-        return digest("quick", self.settings, lines.encode("utf-8", "surrogateescape"))
+        return digest("quick", self.settings, os.path.realpath(self.root), lines.encode("utf-8", "surrogateescape"))
 
     @property
     def sizes(self) -> Path:

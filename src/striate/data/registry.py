@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from striate.core.errors import ArgumentError
@@ -31,12 +32,13 @@ def source(name: str, *, help: str) -> Callable[[Callable[Asked, Dataset]], Call
 
         @functools.wraps(function)
         def recording(*arguments: Asked.args, **keywords: Asked.kwargs) -> Dataset:
-            made = function(*arguments, **keywords)
+            made = dataclasses.replace(function(*arguments, **keywords), source=name)
             if made.spec is None:  # made of what is in memory: there is nothing to open again
                 return made
             asked = signature.bind(*arguments, **keywords).arguments
             defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
             plain = {key: value for key, value in asked.items() if defaults[key] is not inspect.Parameter.empty and not callable(value)}
+            plain = {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
             return dataclasses.replace(made, options={key: value for key, value in plain.items() if value != defaults[key]})
 
         return sources.register(name, help=help)(recording)

@@ -81,7 +81,8 @@ def _unseen_words_forgotten(tables: dict[str, Table]) -> dict[str, Table]:
     for name, table in tables.items():
         if name != "train" and isinstance(table.store, Tokens):
             tokens = np.where(np.isin(table.store.tokens, known), table.store.tokens, 1)
-            changed[name] = dataclasses.replace(table, store=Tokens(tokens, table.store.lengths, digest(table.store.fingerprint, train.fingerprint)))
+            mark = digest(table.store.fingerprint, train.fingerprint)
+            changed[name] = dataclasses.replace(table, store=dataclasses.replace(table.store, tokens=tokens, fingerprint=mark))
     return changed
 
 
@@ -114,7 +115,9 @@ def _joined_stores(stores: Sequence[Store]) -> Store:
         return Fixed(np.concatenate([store.pixels for store in fixed]), mark)
     tokens = [store for store in stores if isinstance(store, Tokens)]
     if len(tokens) == len(stores) and len({store.tokens.shape[1] for store in tokens}) == 1:
-        return Tokens(np.concatenate([s.tokens for s in tokens]), np.concatenate([s.lengths for s in tokens]), mark)
+        texts = [s.texts for s in tokens if s.texts is not None]
+        whole = np.concatenate(texts) if len(texts) == len(tokens) else None
+        return Tokens(np.concatenate([s.tokens for s in tokens]), np.concatenate([s.lengths for s in tokens]), mark, whole)
     ragged = [store for store in stores if isinstance(store, Ragged)]
     if len(ragged) == len(stores):
         if all(store.data is ragged[0].data for store in ragged):  # parts of one pack

@@ -95,18 +95,20 @@ class Ragged:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Sentences as numbers: `tokens` N L int64, padded with 0 on the right; `lengths` N int64."""
+    """Sentences as numbers: `tokens` N L int64, padded with 0 on the right; `lengths` N int64; `texts` N, what they were, where that is known."""
 
     tokens: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     fingerprint: str
+    texts: npt.NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Tokens:
         """Return the sentences at `rows` as a store of their own."""
-        return Tokens(self.tokens[rows], self.lengths[rows], digest(self.fingerprint, rows.astype("<i8").tobytes()))
+        texts = None if self.texts is None else self.texts[rows]
+        return Tokens(self.tokens[rows], self.lengths[rows], digest(self.fingerprint, rows.astype("<i8").tobytes()), texts)
 
 
 Store = Fixed | Ragged | Tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.core.errors import ArgumentError
+from striate.core.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from striate.data.dataset import Table
 
 PADDING, UNKNOWN = 0, 1
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]")
@@ -40,6 +43,10 @@ class Vocabulary:
     def numbers(self) -> dict[str, int]:
         """Word -> number."""
         return {word: number for number, word in enumerate(self.words, start=2)}
+
+    def same(self, other: Vocabulary) -> bool:
+        """Whether the other gives every text the same numbers."""
+        return self.words == other.words and self.length == other.length
 
     def encode(self, texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return tokens N L and lengths N (1 at least), int64."""
@@ -84,3 +91,17 @@ class Vocabulary:
         kept = sorted((word for word, count in counts.items() if count >= least), key=lambda word: (-counts[word], word))
         length = max(map(len, split), default=1)
         return cls(tuple(kept[:most]), max(1, min(length, longest) if longest else length))
+
+
+def renumbered(name: str, tables: Mapping[str, Table], vocabulary: Vocabulary) -> dict[str, Table]:
+    """Return a text data set's tables with their sentences numbered by another vocabulary. Raises `DataError` where the sentences are not at hand."""
+    from striate.data.stores import Tokens, array_fingerprint
+
+    changed = dict(tables)
+    for split, table in tables.items():
+        if isinstance(table.store, Tokens):
+            if table.store.texts is None:
+                raise DataError(f"{name}: {split} holds the numbers of words, not the words, so another vocabulary cannot read it")
+            tokens, lengths = vocabulary.encode(table.store.texts)
+            changed[split] = dataclasses.replace(table, store=Tokens(tokens, lengths, array_fingerprint([tokens]), table.store.texts))
+    return changed

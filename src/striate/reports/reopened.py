@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.core.errors import StriateError
-from striate.reports.stored import StoredRun, number
+from striate.reports.stored import StoredRun
 
 
 def reopen(run: StoredRun, live: Any = None) -> Any | str:
@@ -17,11 +17,13 @@ def reopen(run: StoredRun, live: Any = None) -> Any | str:
 
     `live` is the data set itself where the caller has it at hand; else it is opened from what run.json says. Changed data is refused.
     """
+    from striate.training.description import data_of
+
     spec = run.part("data").get("spec")
     if live is None and not isinstance(spec, str):
         return "The data came from memory, and the run does not know where to find it again."
     try:
-        data = _load(str(spec), run) if live is None else live
+        data = data_of(run.facts) if live is None else live
         wanted = run.part("data").get("fingerprint")
         if wanted and getattr(data, "fingerprint", wanted) != wanted:
             return f"{spec or 'The data'} has changed since the run: its fingerprint differs."
@@ -38,14 +40,6 @@ def pictures_of(data: Any | str, split: str, indices: Sequence[int]) -> list[npt
         return [_as_picture(picture) for picture in data.pictures(split, list(indices))]
     except (StriateError, OSError, IndexError, AttributeError) as error:
         return f"The pictures are not shown. {str(error).strip() or type(error).__name__}"
-
-
-def _load(spec: str, run: StoredRun) -> Any:
-    from striate.data import load
-
-    data: Any = load(spec, options=dict(run.part("options", run.part("data"))))
-    share = number(run.part("recipe").get("validation"))
-    return data.held_out(share, int(run.facts.get("seed") or 0)) if share else data  # the same part as training held out, by the same seed
 
 
 def _as_picture(picture: Any) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,7 @@ class Average:
 
     `ema`        after each step: average ← decay · average + (1 − decay) · weights, the decay growing from 0 as (1 + n) / (10 + n)
     `lookahead`  every 5 steps: average ← decay^5 · average + (1 − decay^5) · weights, and the weights jump to it (Zhang et al. 2019)
-    `tail`       the plain mean over the last (1 − decay) share of all steps (Polyak)
+    `tail`       the plain mean over the last (1 − decay) share of all steps (Polyak); the weights themselves until then
     """
 
     def __init__(self, model: nn.Module, kind: Kind, decay: float, steps: int) -> None:
@@ -34,9 +34,7 @@ class Average:
             for name, value in self._live:
                 value.copy_(self.values[name])
         elif self.kind == "tail":
-            seen = step - int(self.decay * self.steps)
-            if seen >= 1:
-                self._blend(1 / seen)
+            self._blend(1 / max(1, step - int(self.decay * self.steps)))
 
     def _blend(self, weight: float) -> None:
         torch._foreach_lerp_(list(self.values.values()), [value.detach() for _, value in self._live], weight)

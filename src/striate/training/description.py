@@ -42,6 +42,15 @@ def data_facts(data: Any) -> dict[str, Any]:
     }
 
 
+def data_of(facts: Mapping[str, Any]) -> Any:
+    """Open a run's data from what its run.json says, in the parts it was trained with: its validation part held out, by the run's seed."""
+    from striate.data import load
+
+    opened: Any = load(facts["data"]["spec"], options=facts["data"]["options"])
+    share = facts["recipe"].get("validation", 0.0)
+    return opened.held_out(share, facts["seed"]) if share else opened
+
+
 def spelled(
     model: nn.Module | str,
     data: Any,

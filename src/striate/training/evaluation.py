@@ -100,7 +100,7 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
                 output = forward(lambda x: logits_of(model, x, views), part.x, use)
                 if part.y is not None or not supervised:
                     for name, value in task.metrics(output, part).items():
-                        sums[name] = sums.get(name, 0.0) + float(value.double().sum())
+                        sums[name] = sums.get(name, 0.0) + float(value.cpu().double().sum())  # an Apple GPU has no float64
                 shares = task.decode(output).cpu() if keeps else torch.empty(len(part.index), 0)
                 if aside is not None and part.y is not None:
                     extras.append({name: value.float().cpu() for name, value in aside(output, part).items()})

@@ -17,7 +17,9 @@ from striate.core.errors import ArgumentError, MemoryLimitError
 from striate.core.runtime import Precision, Settings, derived_seed, random_state_kept
 from striate.core.runtime import settings as resolve
 from striate.training import recipes, tasks
+from striate.training.description import name_of
 from striate.training.forward import forward, placed
+from striate.training.networks import network_for
 from striate.training.optimisers import Optimiser
 from striate.training.trouble import out_of_memory
 
@@ -127,15 +129,12 @@ def _ready(
     model: nn.Module | str, data: Any, recipe: Any, seed: int, device: str, precision: Precision
 ) -> tuple[nn.Module, Any, Recipe, Settings, Any]:
     from striate.data import load
-    from striate.zoo import build
 
     opened: Any = load(data)
     use = resolve(device, precision)
-    chosen = recipes.default(model if isinstance(model, str) else type(model).__name__, opened.name) if recipe is None else recipes.get(recipe)
-    with random_state_kept():
-        torch.manual_seed(derived_seed(seed, 0))
-        network = build(model, classes=len(opened.classes), input=opened.shape) if isinstance(model, str) else copy.deepcopy(model)
-    network = placed(network, use).train()
+    name = model if isinstance(model, str) else name_of(model)
+    chosen = recipes.default(name, recipes.known_as(opened)) if recipe is None else recipes.get(recipe)
+    network = placed(copy.deepcopy(network_for(model, opened, seed)), use).train()
     return network, opened.prepared(augment=chosen.augment, device=use.device), chosen, use, tasks.make("classify", opened, chosen)
 
 

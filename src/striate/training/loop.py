@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from striate.training.groups import Freezing
 from striate.training.optimisers import Optimiser
 from striate.training.run import Run
 from striate.training.schedules import Plateau, rate_share
-from striate.training.trouble import Interruption, check_loss, explain_divergence, out_of_memory
+from striate.training.trouble import Interruption, check_loss, explain_divergence, explain_figure, out_of_memory
 
 STEP_SEED = 1
 """Keeps the random numbers of steps (dropout, drop-path) apart from those of shuffling and augmentation."""
@@ -54,13 +55,24 @@ class Training:
         self.steps = max(1, round(self.recipe.epochs * self.steps_an_epoch))
         self.freezing = Freezing(self.model, self.recipe)
         self.freezing.hold()
-        self.optimiser = Optimiser(self.model, self.recipe)
+        try:
+            self.optimiser = Optimiser(self.model, self.recipe)
+        except BaseException:
+            self.freezing.release()
+            raise
         self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
         self.plateau = Plateau(self.recipe.patience, self.recipe.divide)
         self.position = Position()
         self.has_validation = "val" in self.data.splits
         self.sums: dict[str, Tensor] = {}
         self._judge = copy.deepcopy(self.model) if self.recipe.average != "none" else self.model
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of what was frozen, whatever happened."""
+        self.freezing.release()
 
     def averaged(self) -> nn.Module:
         """Return the network with the averaged weights: a copy kept for the purpose, or the model itself where nothing is averaged."""
@@ -94,7 +106,7 @@ def fit(t: Training) -> None:
                 output = forward(model, batch.x, t.use)
                 loss = t.task.loss(output, batch)
                 loss.backward()  # type: ignore[no-untyped-call]
-                if not check_loss(loss, where):
+                if not check_loss(loss, where, last=(where.step + 1) % t.steps_an_epoch == 0 or where.step + 1 >= t.steps):
                     raise explain_divergence(t.model, batch, loss, where, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
                 if t.recipe.clip is not None:
                     nn.utils.clip_grad_norm_(t.model.parameters(), t.recipe.clip)
@@ -157,10 +169,12 @@ def _end_epoch(t: Training, epoch: int) -> bool:
     }
     row |= {f"train/{name}": value / count for name, value in where.sums.items()}
     where.sums, t.sums, where.epoch_seconds = {}, {}, 0.0
+    check_figures(row, t)
     watched = row[f"train/{t.task.watch}"]
     if t.has_validation:
         figures = run_over(t.averaged(), t.data.split("val"), t.task, t.use).figures
         row |= {f"val/{name}": value for name, value in figures.items() if name != "n"}
+        check_figures(row, t)
         watched = figures[t.task.watch]
         if where.best is None or watched < where.best:
             where.best, where.best_epoch = watched, epoch + 1
@@ -175,6 +189,13 @@ def _end_epoch(t: Training, epoch: int) -> bool:
         t.progress.note(f"ended early: no progress on the validation part for {patience} epochs; the best was epoch {where.best_epoch}")
         return True
     return False
+
+
+def check_figures(figures: Mapping[str, Any], t: Training) -> None:
+    """Raise `DivergenceError` where a figure is no number: a step after the last look at the loss may have spoilt the weights."""
+    for name, value in figures.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise explain_figure(t.model, f"{name} is {value:.4g}", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
 
 
 def _save(t: Training) -> None:

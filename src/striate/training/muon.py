@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -20,25 +21,32 @@ class FilterMuon(torch.optim.Optimizer):
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, iterations: int = 5) -> None:
         super().__init__(list(parameters), {"lr": lr})
-        self._flat = [nn.Parameter(p.detach().flatten(1).contiguous(), requires_grad=True) for group in self.param_groups for p in group["params"]]
-        self._inner = torch.optim.Muon(self._flat, lr=lr, weight_decay=0.0, momentum=momentum, nesterov=momentum > 0, ns_steps=iterations)
+        filters = [p for group in self.param_groups for p in group["params"]]
+        self._flat = {p: nn.Parameter(p.detach().flatten(1).contiguous(), requires_grad=True) for p in filters}
+        self._make = partial(torch.optim.Muon, weight_decay=0.0, momentum=momentum, nesterov=momentum > 0, ns_steps=iterations)
+
+    @cached_property
+    def _inner(self) -> torch.optim.Muon:
+        """The Muon of torch over the same groups, made when it is first needed: by then the groups are those of the layers' rates."""
+        groups = [{"params": [self._flat[p] for p in group["params"]], "lr": group["lr"]} for group in self.param_groups]
+        return self._make(groups)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take one step; filters without a gradient stay as they are."""
         if closure is not None:
             closure()
-        filters = [p for group in self.param_groups for p in group["params"]]
-        for source, flat in zip(filters, self._flat, strict=True):
+        for source, flat in self._flat.items():
             if source.grad is None:
                 flat.grad = None
                 continue
             flat.copy_(source.flatten(1))
             flat.mul_(math.sqrt(len(flat)) / flat.norm())
             flat.grad = source.grad.flatten(1).contiguous()
-        self._inner.param_groups[0]["lr"] = self.param_groups[0]["lr"]
+        for inner, group in zip(self._inner.param_groups, self.param_groups, strict=True):
+            inner["lr"] = group["lr"]
         self._inner.step()  # type: ignore[no-untyped-call]
-        for source, flat in zip(filters, self._flat, strict=True):
+        for source, flat in self._flat.items():
             if flat.grad is not None:
                 source.copy_(flat.view(source.shape))
                 flat.grad = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from striate.core.contracts import Recipe
 from striate.core.errors import ArgumentError, unknown_name
@@ -214,6 +215,11 @@ def get(name: str | Path | Recipe) -> Recipe:
     if str(name) not in _BY_NAME:
         raise unknown_name("recipe", str(name), _BY_NAME)
     return _BY_NAME[str(name)].recipe
+
+
+def known_as(data: Any) -> str:
+    """Return the name by which recipes know a data set: one of striate's own sources; empty for a user's folder or file."""
+    return str(data.name) if getattr(data, "source", "") == data.name else ""
 
 
 def default(model: str, data: str, task: str = "classify") -> Recipe:

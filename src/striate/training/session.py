@@ -22,22 +22,20 @@ from striate.core.storage import clear_leftovers, lock, write_json
 from striate.core.tensors import load_tensors, save_tensors
 from striate.data.registry import parse_spec
 from striate.data.splits import stratified
-from striate.data.vocabulary import Vocabulary
 from striate.training import checkpoint, recipes, tasks
 from striate.training.calibration import calibrated, undone
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
 from striate.training.forward import placed
-from striate.training.loop import Training, fit
+from striate.training.loop import Training, check_figures, fit
+from striate.training.networks import network_for
 from striate.training.registry import optimisers, schedules
 from striate.training.run import Run
 from striate.training.widened import widened
 
 CALIBRATION_SEED = 7
 """Keeps the part held back for the temperature apart from the validation part."""
-MODEL_SEED = 0
-"""Keeps the random numbers of the first weights apart from those of the steps."""
 PATCHES = 5000
 """Training pictures from which `init="whiten-first"` takes the first layer's statistics."""
 
@@ -98,15 +96,17 @@ def train(
     use = resolve(device, precision)
     name = model if isinstance(model, str) else name_of(model)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
-    chosen = recipes.default(name, opened.name, task_name) if recipe is None else recipes.get(recipe)
+    chosen = recipes.default(name, recipes.known_as(opened), task_name) if recipe is None else recipes.get(recipe)
     changes = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None} | dict(settings or {})
     chosen = chosen.edited(**changes)
     _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
+    if chosen.early_stop is not None and "val" not in opened.splits:
+        raise ArgumentError("recipe early_stop: it looks at a validation part, and there is none; hold one out with validation=0.1, or leave it None")
     if chosen.calibrate > 0 and task_name != "classify":
         raise ArgumentError(f"recipe calibrate: only classifiers have a temperature, and the task is {task_name}; leave it at 0")
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
-    network = _network(model, opened, seed, options, beside=getattr(job, "extra_outputs", 0))
+    network = network_for(model, opened, seed, options, beside=getattr(job, "extra_outputs", 0))
     target = new_folder(folder, opened.name, name)
     python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision, task_name)
     with ExitStack() as stack:
@@ -122,6 +122,7 @@ def train(
             "classes": list(opened.classes),
             "task": task_name,
             "task_options": dict(getattr(job, "options", {})),
+            "task_given": task is not None and not isinstance(task, str),
             "recipe": chosen.to_json(),
             "preprocess": opened.preprocess.to_json(),
             "preprocess_given": getattr(opened, "given", None) is not None,
@@ -147,6 +148,7 @@ def resume(
     *,
     model: nn.Module | None = None,
     data: Data | str | Path | None = None,
+    task: Task | None = None,
     device: str | None = None,
     precision: Precision | None = None,
     progress: Progress | None = None,
@@ -154,7 +156,7 @@ def resume(
     """Go on with a run where its last checkpoint stands; on the machine that began it, the weights end the same to the bit.
 
     `model` is needed only for a network that the zoo did not build (its weights come from the checkpoint), `data` only where it came as arrays or has
-    moved.
+    moved (it is opened with the run's own options), `task` only where it was given as an object.
     `device` and `precision` default to the run's own. A finished run is returned as it is. Raises `StorageError`, `RunInUseError`, `DataError` where
     the data has changed since, and all that `train` raises.
     """
@@ -171,20 +173,25 @@ def resume(
         spec = data if data is not None else facts["data"]["spec"]
         if spec is None:
             raise ArgumentError(f"{run.folder}: its data came as arrays; pass them again: resume(folder, data=...)")
+        if facts.get("task_given") and task is None:
+            raise ArgumentError(f"{run.folder}: its task {facts['task']} was given as an object; pass it again: resume(folder, task=...)")
         recipe = run.recipe
-        opened = load(spec, options=None if data is not None else facts["data"]["options"])
+        opened = load(spec, options=facts["data"]["options"] if isinstance(spec, (str, Path)) else None)
         if facts.get("preprocess_given"):  # pretrained weights brought their own
             opened = opened.with_preprocess(run.preprocess)
         opened = _arranged(opened, recipe, facts["seed"])
         if opened.fingerprint != facts["data"]["fingerprint"]:
             raise DataError(f"{spec}: the data has changed since {run.folder} began, so the run cannot be continued; start a new one")
-        job = tasks.make(run.facts["task"], opened, recipe)
+        if list(opened.shape) != facts["data"]["shape"]:
+            came, wanted = (" x ".join(map(str, shape)) for shape in (opened.shape, facts["data"]["shape"]))
+            raise DataError(f"{spec}: gives inputs of {came}, but {run.folder} was trained on {wanted}; open the data with the same options")
+        job = tasks.make(run.facts["task"], opened, recipe) if task is None else task
         if model is not None:
             network = model
         elif facts["model"].get("foreign") or (facts["model"].get("given") and not (run.folder / LAST).exists()):
             raise ArgumentError(f"{run.folder}: the network {facts['model']['name']} was given to train; pass it: resume(folder, model=...)")
         else:
-            network = _network(facts["model"]["name"], opened, facts["seed"], facts["model"]["options"], beside=getattr(job, "extra_outputs", 0))
+            network = network_for(facts["model"]["name"], opened, facts["seed"], facts["model"]["options"], beside=getattr(job, "extra_outputs", 0))
         threads = facts["machine"]["threads"]
         if threads != torch.get_num_threads():
             (progress or Quiet()).note(f"using {threads} threads as the run began with (bits depend on it)")
@@ -207,36 +214,39 @@ def _go(
     progress: Progress,
 ) -> Run:
     """Prepare, restore where there is a checkpoint, run the loop, and write how it ended, whatever happens."""
-    use = resolve(device, precision)
-    network = placed(network, use)
-    data, held = _held_back(data, recipe, seed)
-    prepared = data.prepared(augment=recipe.augment, device=use.device)
-    with random_state_kept():
-        training = Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds)
-        if use.device.startswith("cuda") and training.steps >= COMPILE_FROM:
-            progress.note("the network is compiled first, which pays on this device over so many steps")
-            training.compiled = torch.compile(network)
-        elif use.device == "cpu" and use.precision == "bf16":
-            training.compiled = widened(network)
-        if (run.folder / LAST).exists():
-            training.position = checkpoint.restore(run.folder, network, training.average, training.optimiser, training.plateau)
-        else:
-            if recipe.init == "whiten-first":
-                _whiten_first(training)
-            if run.facts["model"]["given"]:  # its first weights are nobody's to draw again
-                checkpoint.save(run.folder, network, training.average, training.optimiser, training.plateau, training.position)
-        run.keep_history(training.position.rows)
-        try:
+    try:
+        use = resolve(device, precision)
+        network = placed(network, use)
+        data, held = _held_back(data, recipe, seed)
+        prepared = data.prepared(augment=recipe.augment, device=use.device)
+        with random_state_kept(), Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds) as training:
+            _made_ready(training)
             fit(training)
             _finish(training, held)
-        except (Exception, KeyboardInterrupt) as error:
-            stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
-            run.update({"state": "stopped" if stopped else "failed", "reason": str(error) or type(error).__name__})
-            raise
-        finally:
-            training.freezing.release()
-            network.eval()
+    except (Exception, KeyboardInterrupt) as error:
+        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
+        run.update({"state": "stopped" if stopped else "failed", "reason": str(error) or type(error).__name__})
+        raise
+    finally:
+        network.eval()
     return Run(run.folder, model=None if run.facts["model"].get("foreign") is None else network)
+
+
+def _made_ready(t: Training) -> None:
+    """Compile where that pays, and bring the training to where its checkpoint stands, or to the very start."""
+    if t.use.device.startswith("cuda") and t.steps >= COMPILE_FROM:
+        t.progress.note("the network is compiled first, which pays on this device over so many steps")
+        t.compiled = torch.compile(t.model)
+    elif t.use.device == "cpu" and t.use.precision == "bf16":
+        t.compiled = widened(t.model)
+    if (t.run.folder / LAST).exists():
+        t.position = checkpoint.restore(t.run.folder, t.model, t.average, t.optimiser, t.plateau)
+    else:
+        if t.recipe.init == "whiten-first":
+            _whiten_first(t)
+        if t.run.facts["model"]["given"]:  # its first weights are nobody's to draw again
+            checkpoint.save(t.run.folder, t.model, t.average, t.optimiser, t.plateau, t.position)
+    t.run.keep_history(t.position.rows)
 
 
 def _finish(t: Training, held: Any) -> None:
@@ -254,6 +264,7 @@ def _finish(t: Training, held: Any) -> None:
         outcome.save(run.folder / "predictions" / f"{name}.npz")
         if calibration and outcome.targets is not None:
             calibration[name] = undone(outcome.shares, outcome.targets, calibration["temperature"]).to_json()
+    check_figures({f"{part}/{name}": value for part, found in figures.items() for name, value in found.items()}, t)
     summary = {
         "seconds": round(where.seconds, 3),
         "wall": round(where.wall, 3),
@@ -295,23 +306,6 @@ def _held_back(data: Any, recipe: Recipe, seed: int) -> tuple[Any, Any]:
     own = data.preprocess  # found on the whole training split, as the run says
     rest = dataclasses.replace(data, tables={**data.tables, "train": table.take(kept)}, given=own)
     return rest, dataclasses.replace(data, tables={"train": table.take(held)}, given=own)
-
-
-def _network(model: nn.Module | str, data: Data, seed: int, options: Mapping[str, Any] | None = None, *, beside: int = 0) -> nn.Module:
-    """Return the network; one of the zoo has an output for each class and `beside` more, which some tasks ask for."""
-    if isinstance(model, nn.Module):
-        if options:
-            raise ArgumentError(f"options: {', '.join(options)} go to the zoo's factories; this network is built already")
-        return model
-    from striate.zoo import build
-    from striate.zoo.registry import architectures
-
-    if isinstance(data.preprocess, Vocabulary) and model in architectures and "words" in architectures.entry(model).signature.names:
-        options = {"words": len(data.preprocess), **(options or {})}
-    with random_state_kept():
-        torch.manual_seed(derived_seed(seed, MODEL_SEED))
-        network: nn.Module = build(model, classes=len(data.classes) + beside, input=data.shape, options=options)
-    return network
 
 
 def _tensors(preprocess: Preprocess) -> dict[str, torch.Tensor]:

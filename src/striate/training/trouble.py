@@ -20,6 +20,8 @@ from striate.training.checkpoint import LAST, Position
 
 EXPLODED = 1e4
 """A loss this many times the first one has diverged, though it may still be finite."""
+FULL = ("can't allocate memory", "not enough memory", "out of memory")
+"""How torch says that memory is full: on the CPU of Linux and macOS, of Windows, on accelerators."""
 ACCELERATOR_EVERY = 20
 """Reading the loss waits for an accelerator; there it is looked at every so many steps."""
 
@@ -49,9 +51,12 @@ class Interruption:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def check_loss(loss: Tensor, where: Position) -> bool:
-    """Whether the loss is a finite number that has not exploded; remembers the first one. Accelerators are asked only now and then."""
-    if loss.device.type != "cpu" and where.step % ACCELERATOR_EVERY:
+def check_loss(loss: Tensor, where: Position, *, last: bool = False) -> bool:
+    """Whether the loss is a finite number that has not exploded; remembers the first one.
+
+    Accelerators are asked only now and then, and at the `last` step of an epoch.
+    """
+    if loss.device.type != "cpu" and where.step % ACCELERATOR_EVERY and not last:
         return True
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -71,16 +76,29 @@ def explain_divergence(
     if not bool(torch.isfinite(batch.x).all()):
         cause = f"the input already holds values that are not numbers (samples {_bad_rows(batch)}); look at the data"
     else:
-        broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
-        found = [f"weights that are not numbers first stand in {broken[0]}"] if broken else []
-        if where.step == 0:
-            found.insert(0, "no step had been taken yet, so the network itself gives it")
-        else:
-            found.append(f"the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1")
-        cause = "; ".join(found)
+        cause = _blamed(model, where, rate)
+    return DivergenceError(f"the loss {what} {value:.4g} at step {where.step + 1} (epoch {epoch}): {cause}. {_left(folder)}.")
+
+
+def explain_figure(model: nn.Module, what: str, where: Position, rate: float, folder: Path, steps_an_epoch: int) -> DivergenceError:
+    """Build the error for a figure that is no number though no loss was: the step after the last look at it spoilt the weights."""
+    epoch = max(1, -(-where.step // steps_an_epoch))
+    return DivergenceError(f"{what} after step {where.step} (epoch {epoch}): {_blamed(model, where, rate)}. {_left(folder)}.")
+
+
+def _blamed(model: nn.Module, where: Position, rate: float) -> str:
+    broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
+    found = [f"weights that are not numbers first stand in {broken[0]}"] if broken else []
+    if where.step == 0:
+        found.insert(0, "no step had been taken yet, so the network itself gives it")
+    else:
+        found.append(f"the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1")
+    return "; ".join(found)
+
+
+def _left(folder: Path) -> str:
     last = folder / LAST
-    left = f"The last good checkpoint is {last}" if last.exists() else "No checkpoint was written before it"
-    return DivergenceError(f"the loss {what} {value:.4g} at step {where.step + 1} (epoch {epoch}): {cause}. {left}.")
+    return f"The last good checkpoint is {last}" if last.exists() else "No checkpoint was written before it"
 
 
 def _bad_rows(batch: Batch) -> str:
@@ -97,7 +115,7 @@ def out_of_memory(batch: int, device: str) -> Iterator[None]:
         raise _memory_error(batch, device, error) from error
     except RuntimeError as error:
         text = str(error).lower()
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text or "out of memory" in text:
+        if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in FULL):
             raise _memory_error(batch, device, error) from error
         raise
 

@@ -88,8 +88,7 @@ def from_rows(
         notes.append(f"no boxes: of their four columns {', '.join(map(repr, there))} are there, but none called {lacking}")
     if points:
         notes.append(f"points {', '.join(pair[0][:-2] for pair in points)}: pixels of the upright whole picture; an empty cell is a point not seen")
-    spec = str(path) if (file, label, split, root) == (None, None, None, None) else None
-    return dataset(shown(path.stem), base, parts, classes, wishes, spec=spec, notes=notes, whole=whole or bool(points))
+    return dataset(shown(path.stem), base, parts, classes, wishes, spec=str(path), notes=notes, whole=whole or bool(points))
 
 
 def _guess(columns: Sequence[str], words: Sequence[str]) -> str | None:

@@ -54,8 +54,9 @@ def text(
     vocabulary = Vocabulary.learned([lines[row] for row in parts["train"]], most=words, least=least, longest=longest)
     tables = {}
     for part, rows in parts.items():
-        tokens, lengths = vocabulary.encode(lines[row] for row in rows)
-        tables[part] = Table(Tokens(tokens, lengths, array_fingerprint([tokens])), targets[rows])
+        texts = np.array([lines[row] for row in rows], dtype=object)
+        tokens, lengths = vocabulary.encode(texts)
+        tables[part] = Table(Tokens(tokens, lengths, array_fingerprint([tokens]), texts), targets[rows])
     cut = sum(len(words_of(line)) > vocabulary.length for line in lines)
     notes = [f"{empty} lines without words were left out"] if empty else []
     notes += [f"{cut} sentences are cut at {vocabulary.length} words"] if cut else []
