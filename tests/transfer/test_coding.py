@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from striate.core.errors import ArgumentError, DataError, UnknownNameError
 from striate.core.storage import cache_folder
 from striate.transfer import codes, coding
 from striate.transfer.depths import depths
+from striate.transfer.shelf import model_fingerprint
 
 DEEP = ["layer1", "layer2", "layer3"]
 
@@ -142,3 +146,23 @@ def test_depths_are_the_cards_cut_points_before_the_head(small):
     assert depths(plain) == ("0", "1")
     with pytest.raises(ArgumentError, match="neither a linear layer nor a convolution"):
         depths(nn.ReLU())
+
+
+def test_what_a_network_of_ones_own_computes_is_part_of_the_key(tmp_path):
+    def module(body, name):
+        (tmp_path / f"{name}.py").write_text(
+            "from torch import nn\nclass Mine(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.gain = 1.0\n"
+            f"        self.conv = nn.Conv2d(3, 2, 1)\n    def forward(self, x):\n        return {body}\n"
+        )
+        spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+        made = importlib.util.module_from_spec(spec)
+        sys.modules[name] = made
+        spec.loader.exec_module(made)
+        torch.manual_seed(0)
+        return made.Mine()
+
+    one, again, other = module("self.conv(x)", "mine_a"), module("self.conv(x)", "mine_b"), module("self.conv(x) * self.gain", "mine_c")
+    assert model_fingerprint(one) == model_fingerprint(again)
+    assert model_fingerprint(one) != model_fingerprint(other)
+    again.gain = 2.0
+    assert model_fingerprint(one) != model_fingerprint(again)

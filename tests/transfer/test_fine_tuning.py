@@ -166,3 +166,10 @@ def test_a_class_missing_from_a_split_is_said(weights, tmp_path):
     data = arrays(x, y, val=(x[y < 2], y[y < 2]), classes=NAMES)
     fine_tune("resnet20", data, weights=weights, at=("layer3",), strategy="linear", folder=tmp_path / "run", progress=notes)
     assert any("val has no picture of blue" in text for text in notes.said)
+
+
+@pytest.mark.parametrize("strategy", ["linear", "scratch"])
+def test_a_size_asked_for_is_the_size_taken(small, blobs, weights, tmp_path, strategy):
+    model, short = (small, None) if strategy == "linear" else ("resnet20", {"epochs": 0.1})
+    run = fine_tune(model, blobs, strategy=strategy, size=24, folder=tmp_path / "run", settings_of_recipe=short)
+    assert tuple(run.preprocess.size) == (24, 24)

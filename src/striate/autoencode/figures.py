@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ class Reconstruction:
                 fitted=facts["fitted"],
                 layers=tuple(facts["layers"]),
             )
-        except (KeyError, ValueError, OSError, IndexError, TypeError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile, IndexError, TypeError) as error:
             raise StorageError(f"{folder}: what was measured of the autoencoder cannot be read ({type(error).__name__}: {error})") from error
 
     @property

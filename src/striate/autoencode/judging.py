@@ -139,14 +139,15 @@ def _pictures(data: Any, split: str, limit: int, seed: int) -> tuple[Tensor, npt
 
 @torch.no_grad()
 def _through(model: nn.Module, x: Tensor, call: Callable[[Tensor], Tensor] | None = None, batch: int = 1000) -> Tensor:
-    """Run the model in evaluation mode, float32, in parts; its mode is left as it was."""
-    was = model.training
+    """Run the model in evaluation mode, in its own precision, in parts; return float32. The modes of its modules are left as they were."""
+    modes = {module: module.training for module in model.modules()}
     weight = next(model.parameters())
     model.eval()
     try:
-        return torch.cat([(call or model)(part.to(weight.device)).float().cpu() for part in torch.split(x, batch)])
+        return torch.cat([(call or model)(part.to(weight.device, weight.dtype)).float().cpu() for part in torch.split(x, batch)])
     finally:
-        model.train(was)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _codes(model: Any, x: Tensor) -> npt.NDArray[np.float32]:

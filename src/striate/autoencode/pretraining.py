@@ -78,6 +78,7 @@ def pretrain(
     trunk = _trunk(classifier)
     names = tuple(name for name, box in trunk if isinstance(box, (nn.Linear, nn.Conv2d)))
     modes = {module: module.training for module in classifier.modules()}
+    home = next(classifier.parameters()).device
     with TemporaryDirectory() as scratch:
         target = Path(scratch) if folder is None else Path(folder)
         if method == "boltzmann":
@@ -90,7 +91,7 @@ def pretrain(
                 stages = mirrored(trunk, data.shape, tied=tied)
             runs = _by_mirrors(stages, data, method, noise, amount, recipe or LAYERS, epochs, target, seed, device, precision, progress)
         losses = tuple(float(run.history[-1]["train/loss"]) for run in runs)
-    classifier.to("cpu")
+    classifier.to(home)
     for module, mode in modes.items():
         module.training = mode
     return Pretrained(classifier, names, method, losses, tuple(runs) if folder is not None else ())

@@ -81,7 +81,7 @@ def fine_tune(
     if task == "localise":
         return localised(words, weigh=weigh, tell=tell)
     if strategy == "scratch":
-        return from_scratch(words, given, None, weigh=weigh, tell=tell)
+        return from_scratch(words, opening.at_size(given, size), None, weigh=weigh, tell=tell)
     opened = opening.open_pretrained(model, given, weights=weights, options=options, size=size, seed=seed)
     for sentence in opened.notes:
         tell.note(sentence)
@@ -101,7 +101,7 @@ def fine_tune(
     if strategy == "auto":
         tell.note(f"advice: {advice.words}")
     if wanted == "scratch":
-        return from_scratch(words, given, advice, weigh=weigh, tell=tell)
+        return from_scratch(words, opening.at_size(given, size), advice, weigh=weigh, tell=tell)
     if wanted == "finetune":
         if opened.larger:  # training at the larger size costs twice as much and has crops to see objects large
             opened = opening.open_pretrained(model, given, weights=weights, options=options, size=opened.base, seed=seed)

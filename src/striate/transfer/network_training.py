@@ -58,8 +58,8 @@ def from_scratch(words: Any, data: Any, advice: Advice | None, *, weigh: bool, t
     """Train a network of the same name from random weights, or, where there was advice, the one that fits the data's size."""
     if isinstance(words.model, nn.Module) and advice is None:
         raise ArgumentError("strategy: scratch forgets the weights, but this network is built already; give its name, or use striate.train")
-    name = recipes.default_model(data.name, data.shape) if advice is not None or isinstance(words.model, nn.Module) else words.model
-    recipe = recipes.default(name, data.name).edited(**({"class_weights": weigh} | words.edits))
+    name = recipes.default_model(recipes.known_as(data), data.shape) if advice is not None or isinstance(words.model, nn.Module) else words.model
+    recipe = recipes.default(name, recipes.known_as(data)).edited(**({"class_weights": weigh} | words.edits))
     if advice is not None:
         tell.note(f"from scratch with {name}, the network that fits {' x '.join(map(str, data.shape))}")
     return _trained(words, name, data, recipe, "scratch", advice, tell, {})
@@ -104,7 +104,7 @@ def _head_from_codes(network: nn.Module, opened: Opened, found: Codes, *, weigh:
     batch = next(iter(opened.data.split("train").batches(16, epoch=0, seed=0)))
     training = network.training
     with torch.no_grad():
-        said = network.eval()(batch.x).float().numpy()
+        said = network.eval()(batch.x.to(next(network.parameters()).device)).float().cpu().numpy()
     network.train(training)
     wanted = fitted.logits(found.of(found.at[-1])[0][: len(said)])
     same = np.abs((said - said.mean(1, keepdims=True)) - (wanted - wanted.mean(1, keepdims=True))).max() < 0.25 * max(1.0, np.abs(wanted).max())

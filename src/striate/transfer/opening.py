@@ -79,6 +79,7 @@ def open_pretrained(
         loaded = loaded_into(model)
         name = _name(model)
         preprocess = given or (loaded.preprocess if loaded else None) or data.preprocess
+        preprocess = preprocess if size is None else _resized(preprocess, size, larger=False)
         source, licence = (str(loaded.path), loaded.licence) if loaded else ("the network as it was given", "")
         return Opened(inner, name, data.with_preprocess(preprocess), dict(options or {}), source, licence, tuple(notes))
     if weights is None:
@@ -109,6 +110,11 @@ def open_pretrained(
     return Opened(
         inner, model, data.with_preprocess(preprocess), dict(options or {}), source, loaded.licence if loaded else "", tuple(notes), base, larger
     )
+
+
+def at_size(data: Any, size: int | None) -> Any:
+    """Return the data with squares of `size` pixels, or as they are where no size is asked for."""
+    return data if size is None else data.with_preprocess(_resized(data.preprocess, size, larger=False))
 
 
 def check(data: Any) -> None:
@@ -176,7 +182,8 @@ def _resized(preprocess: Any, side: int, *, larger: bool) -> Any:
         return preprocess
     short = preprocess.short_side
     scaled = None if short is None else round(AROUND * side) if larger else max(side, round(short * side / before))
-    return replace(preprocess, size=(side, side), short_side=scaled)
+    how = "crop" if preprocess.resize == "none" else preprocess.resize  # pictures that came as arrays are resized where another size is asked for
+    return replace(preprocess, size=(side, side), short_side=scaled, resize=how)
 
 
 def _name(model: nn.Module) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,11 @@ UNUSED_DAYS = 60
 
 
 def model_fingerprint(model: nn.Module) -> str:
-    """Return a digest of a model's layers and every weight and statistic."""
+    """Return a digest of a model's layers and every weight and statistic; of modules of the user's own also what they compute."""
     parts: list[bytes | str] = [FORMAT, repr(model), repr(getattr(model, "spec", None))]
+    own = [module for module in model.modules() if not type(module).__module__.startswith(("torch.", "striate."))]
+    parts += [_source(kind) for kind in dict.fromkeys(type(module) for module in own)]
+    parts += [repr({name: value for name, value in vars(module).items() if _plain(value) and name != "training"}) for module in own]
     for name, value in model.state_dict().items():
         parts += [name, str(value.dtype), _bytes(value)]
     return digest(*parts)
@@ -54,6 +58,19 @@ def write(key: str, made: Mapping[tuple[str, str], npt.NDArray[np.float32]]) -> 
 
 def _file(layer: str, kind: str) -> str:
     return f"{digest(layer)[:12]}-{kind}.npy"
+
+
+def _source(kind: type) -> str:
+    """Return the text of a class, or, where there is none (a notebook, a shell), what its forward pass was compiled to."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        code = getattr(kind.forward, "__code__", None) if hasattr(kind, "forward") else None
+        return "" if code is None else f"{code.co_code.hex()} {code.co_names} {[each for each in code.co_consts if _plain(each)]}"
+
+
+def _plain(value: object) -> bool:
+    return all(isinstance(each, (bool, int, float, str)) for each in (value if isinstance(value, tuple) else (value,)))
 
 
 def _bytes(value: Tensor) -> bytes:

@@ -111,14 +111,11 @@ def _pooled(maps: Tensor, pool: Pool) -> list[Tensor]:
 
 def _widths(model: nn.Module, shape: Sequence[int], at: Sequence[str], pool: Pool) -> list[int]:
     """Run the model once on an empty picture to see how wide each layer's code is."""
-    from striate.probe import activations
+    from striate.probe import activations, traceless
 
     weight = next(model.parameters())
-    training = model.training
-    try:
-        found = activations(model.eval(), torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype), at=list(at))
-    finally:
-        model.train(training)
+    with traceless(model) as inner:
+        found = activations(inner.eval(), torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype), at=list(at))
     for layer, value in found.items():
         if value.dim() < 2:
             raise ArgumentError(f"at: {layer} gives {tuple(value.shape)}, expected one code or maps a picture")

@@ -135,9 +135,9 @@ def _maps(model: nn.Module, shape: tuple[int, int, int], at: str | None) -> dict
     handles = [module.register_forward_hook(keep(name)) for name, module in watched]
     modes = {module: module.training for module in model.modules()}
     try:
-        example = next(iter(model.parameters()), torch.empty(0))
+        example = next((each for each in model.parameters() if each.is_floating_point()), torch.empty(0))
         with torch.no_grad():
-            output = model.eval()(torch.zeros(1, *shape, device=example.device))
+            output = model.eval()(torch.zeros(1, *shape, device=example.device, dtype=example.dtype))
     finally:
         for module, training in modes.items():
             module.training = training
