@@ -2,6 +2,7 @@
 
     python bench/transfer.py resplits                                  # codes once, then 20 resplits a net; minutes
     python bench/transfer.py resplits --draws 5 --train 5 --nets squeezenet1_1 --name transfer-trained    # fine-tuning and scratch too; long
+    python bench/transfer.py resplits --draws 5 --train 5 --trained finetune --nets resnet50_v1 --name transfer-trained-resnet50    # 20 minutes
     python bench/transfer.py times                                     # cold and cached commands, and the naive loop; minutes
     python bench/transfer.py few                                       # ten labels a class, 20 draws, photographs and CIFAR-10
 
@@ -137,7 +138,7 @@ def resplits(asked):
             seen, held = stratified(found.targets, len(found), count / len(found), seed)
             scores, word = on_codes(found, plain, data, seen, held)
             words.append(word)
-            for strategy in ("finetune", "scratch") if seed < asked.train else ():
+            for strategy in asked.trained if seed < asked.train else ():
                 scores[strategy] = trained(net, asked.weights, whole, seen, held, strategy, asked.epochs, seed)
             for name, score in scores.items():
                 answers.setdefault(name, []).append(score)
@@ -283,6 +284,7 @@ def main():
     parser.add_argument("--name", default="transfer-resplits", help="of the result's file (resplits)")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--train", type=int, default=0, help="resplits on which fine-tuning and training from scratch are tried too")
+    parser.add_argument("--trained", nargs="+", default=["finetune", "scratch"], choices=("finetune", "scratch"), help="which of the two")
     parser.add_argument("--epochs", type=float, default=None, help="another length for them, and for the naive loop (10)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--strategies", nargs="+", default=["linear", "auto"], choices=("linear", "svm", "auto", "finetune"))
