@@ -101,7 +101,7 @@ _ALL = (
     Named(
         Recipe(
             name="cifar-sprint",
-            epochs=10.5,
+            epochs=9.5,
             batch=2000,
             optimiser="muon",
             lr=0.24,
