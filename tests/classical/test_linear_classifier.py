@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, LinearSVC
 
 from striate.classical import LinearClassifier
+from striate.classical.estimators import linear
 from striate.classical.losses import hinge_loss, softmax_loss, squared_hinge_loss
 from striate.core.errors import ArgumentError, UnknownNameError
 
@@ -132,3 +133,11 @@ def test_a_very_uneven_set_is_no_trouble():
     y[:3], x[:3] = 1, 9
     found = LinearClassifier().fit(x.astype(np.float32), y)
     assert found.score(x, y) >= 1 - 3 / 13_000  # never worse than naming the commonest
+
+
+def test_a_few_rows_more_than_are_chosen_by_are_no_trouble(monkeypatch):
+    monkeypatch.setattr(linear, "CHOOSE", 40)
+    generator = np.random.default_rng(0)
+    y = np.arange(43) % 5
+    X = generator.normal(size=(43, 6)) + y[:, None]
+    assert LinearClassifier(image_shape=(2, 3)).fit(X, y).score(X, y) > 0.3

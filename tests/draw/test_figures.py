@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import re
 import subprocess
@@ -213,3 +214,10 @@ def test_unknown_labels_get_the_nearest():
 def test_importing_draw_loads_no_matplotlib_and_no_torch():
     code = "import sys, striate.draw.html, striate.draw as d; d.curves; d.grid; print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_pictures_in_an_svg_keep_twice_their_pixels():
+    picture = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
+    text = draw.panels([[draw.Panel(picture, caption="a")]], title="one", size=100, width=120).svg(standalone=True)
+    stored = re.search(r"data:image/png;base64,([^\"]+)", text)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(re.sub(r"\s", "", stored)))).width >= 190

@@ -11,6 +11,8 @@ from torch import nn
 
 from striate import init
 from striate.core.contracts import Batch
+from striate.init import statistics
+from striate.layers import ScaledTanh
 from striate.probe.state import Snapshot
 
 
@@ -82,3 +84,16 @@ def test_table_json_and_figure(case, tmp_path):
     assert found.figure().save(tmp_path / "figure.png").stat().st_size > 1000
     model.fc.weight.data.fill_(torch.nan)
     assert init.statistics(model, x).to_json()["rows"][-1]["mean"] is None
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Tanh(), ScaledTanh(), nn.Sigmoid(), nn.LogSigmoid(), nn.Softsign(), nn.Hardtanh(-2, 1), nn.Hardsigmoid(), nn.ReLU6()],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_saturated_is_where_the_slope_is_under_a_twentieth_of_the_largest(layer):
+    x = torch.linspace(-9, 9, 4001, dtype=torch.float64)[:, None].requires_grad_()
+    (slope,) = torch.autograd.grad(layer(x).sum(), x)
+    row = next(row for row in statistics(nn.Sequential(layer), x.detach()).rows if row.kind == type(layer).__name__)
+    assert row.saturated == pytest.approx(float((slope < 0.05 * slope.max()).double().mean()), abs=1e-3)
+    assert 0.05 < row.saturated < 0.95

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from striate.core.errors import ArgumentError, StorageError
 from striate.reports import compare
+from striate.reports.comparison import Pair
 
 
 @pytest.fixture
@@ -143,3 +144,16 @@ class Strict(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_names_with_brackets_and_hyphens_stay_whole():
+    pair = Pair("vgg (2)", "vgg-16", "test", 1000, 10, 90, -0.08, -0.1, -0.06, 1e-9)
+    assert pair.headline == "vgg (2) has the lower test error, by 8.00 points"
+    assert str(pair).startswith(f"{pair.headline} (")
+
+
+def test_names_on_the_page_can_be_copied(run_folder, make_run, no_drawing):
+    first, second = make_run(run_folder / "digits-lenet5-1"), make_run(run_folder / "digits-lenet5-2")
+    page = compare([first, second]).html()
+    assert "digits-lenet5-1" in page
+    assert "digits\u2011lenet5" not in page

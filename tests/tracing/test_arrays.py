@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from striate.core.errors import ArgumentError, DataError, UnknownNameError
 from striate.tracing import build, parse
 from striate.tracing.arrays import as_batch, drawn, fill, read
+from striate.tracing.opening import opened
 
 
 def test_a_json_array_or_object(tmp_path):
@@ -116,3 +118,27 @@ def test_drawn_numbers_are_small_whole_and_repeatable():
     assert set(np.unique(x)) <= {0, 1, 2, 3, 4}
     assert (x == drawn((3, 4, 4), 1)).all()
     assert (x != drawn((3, 4, 4), 2)).any()
+
+
+def test_the_cell_that_is_no_number_is_the_one_named(tmp_path):
+    path = tmp_path / "x.csv"
+    for row, bad in (("1,1.2.3,4", "1.2.3"), ("1E5,two", "two"), ("., 3", ".")):
+        path.write_text(f"{row}\n")
+        with pytest.raises(DataError, match=re.escape(f"line 1: {bad!r} is not a number")):
+            read(path)
+
+
+def test_a_long_spec_is_no_name_of_a_folder():
+    found = opened(" → ".join(["conv(2, 3x3, padding=1)", "relu"] * 12), "1x6x6")
+    assert len(found.boxes) == 25
+
+
+def test_a_files_target_and_loss_count_for_networks_too(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"input": np.ones((1, 28, 28)).tolist(), "target": 3, "loss": "cross_entropy"}))
+    found = opened("lenet5", str(path), at=["fc3"])
+    assert "no target" not in str(found)
+    assert found.loss_name == opened("lenet5", str(path), target=3, loss="cross_entropy", at=["fc3"]).loss_name
+    path.write_text(json.dumps({"input": np.ones((1, 28, 28)).tolist(), "conv1": {"weight": [1.0]}}))
+    with pytest.raises(ArgumentError, match=r"gives conv1\.weight, but lenet5 has its own parameters"):
+        opened("lenet5", str(path))

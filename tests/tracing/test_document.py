@@ -155,3 +155,14 @@ def test_save_knows_three_endings(tmp_path):
     assert json.loads(found.save(tmp_path / "t.json").read_text()) == json.loads(json.dumps(found.to_json()))
     with pytest.raises(ArgumentError, match=r"\.html, \.json or \.txt"):
         found.save(tmp_path / "t.pdf")
+
+
+def test_a_loss_that_is_no_number_is_told_in_every_form(tmp_path):
+    with np.errstate(all="ignore"):
+        numbers = {"linear1.weight": [[1.0], [-1.0]], "linear1.bias": [0.0, 0.0]}
+        found = from_spec("flatten -> linear(2) -> softmax", [[[4000.0]]], parameters=numbers, target=1)
+    assert found.loss == float("inf")
+    assert found.to_json()["loss"]["value"] == "Infinity"
+    assert any("share is 0" in note for box in found.boxes for note in box.notes)
+    for ending in ("txt", "json", "html"):
+        assert "∞" in found.save(tmp_path / f"t.{ending}").read_text(encoding="utf-8") or ending != "txt"

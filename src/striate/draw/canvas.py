@@ -72,7 +72,11 @@ class Figure:
 
     def svg(self, *, standalone: bool = False) -> str:
         """Return SVG for putting inside a page that carries `palette.css()`; `standalone=True` brings the colours along."""
+        from matplotlib.image import AxesImage
+
         with self._drawn() as canvas:
+            for image in canvas.findobj(AxesImage):
+                image.set_interpolation("none")  # with all its pixels: the browser knows how dense the screen is
             stream = io.StringIO()
             canvas.savefig(stream, format="svg", dpi=72, transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
         return _dressed(stream.getvalue(), self, standalone=standalone)

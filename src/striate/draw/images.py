@@ -206,7 +206,7 @@ def placed(sheet: Axes, picture: np.ndarray[Any, Any], left: float, top: float, 
     shown = sheet.imshow(content, extent=(x, x + wide, y + high, y), aspect="auto", interpolation="none", clip_on=False)
     if smooth:
         shown.set_gid("smooth")
-        shown.set_interpolation("none" if sheet.figure.canvas.__class__.__name__ == "FigureCanvasSVG" else "antialiased")
+        shown.set_interpolation("antialiased")  # an SVG takes it whole (`Figure.svg`)
 
 
 def scale_bar(sheet: Axes, left: float, top: float, width: float, low: float, high: float, *, signed: bool) -> None:

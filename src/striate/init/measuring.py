@@ -135,7 +135,7 @@ def _row(call: Call) -> Row | None:
     if not output.is_floating_point() or not output.numel() or output.dim() < 2:
         return None
     values, axis = output.double(), _axis(call, output)
-    off = None if found is None else _saturated(found[0], call.inputs[0].double(), values)
+    off = None if found is None else _saturated(call, values)
     message = call.message if isinstance(call.message, Tensor) else None
     by_unit = None if message is None else message.double().movedim(axis, 0).flatten(1)
     return Row(
@@ -159,15 +159,30 @@ def _axis(call: Call, output: Tensor) -> int:
     return output.dim() - 1 if last or output.dim() == 3 else 1
 
 
-def _saturated(name: str, x: Tensor, y: Tensor) -> Tensor | None:
+_ENDS = {"hardtanh": (-1.0, 1.0), "hardsigmoid": (0.0, 1.0), "relu6": (0.0, 6.0)}
+"""Between which values nonlinearities with two flat ends lie, unless told otherwise."""
+
+
+def _saturated(call: Call, y: Tensor) -> Tensor | None:
     """Where the derivative is below `SATURATED` times its largest; None for nonlinearities that have no flat part worth the name."""
-    if name == "tanh":
-        return 1 - y.square() < SATURATED
-    if name == "sigmoid":
-        return y * (1 - y) < SATURATED / 4
-    if name == "relu":
-        return (y <= 0) & (x <= 0)
-    return None
+    kind = call.operation.lower()
+    if kind in _ENDS:
+        low, high = _ENDS[kind]
+        if kind == "hardtanh" and call.module is None:
+            low = call.args[1] if len(call.args) > 1 else call.kwargs.get("min_val", low)
+            high = call.args[2] if len(call.args) > 2 else call.kwargs.get("max_val", high)
+        return (y <= float(getattr(call.module, "min_val", low))) | (y >= float(getattr(call.module, "max_val", high)))
+    amplitude = float(getattr(call.module, "amplitude", 1.0))
+    slopes: dict[str, Callable[[], Tensor]] = {
+        "tanh": lambda: 1 - y.square(),
+        "scaledtanh": lambda: 1 - (y / amplitude).square(),
+        "sigmoid": lambda: 4 * y * (1 - y),
+        "logsigmoid": lambda: 1 - y.exp(),
+        "softsign": lambda: 1 - y.abs() * (2 - y.abs()),
+    }
+    if kind in slopes:
+        return slopes[kind]() < SATURATED
+    return (y <= 0) & (call.inputs[0].double() <= 0) if kind in {"relu", "clamp", "threshold"} else None
 
 
 def _deviation(values: Tensor) -> float:

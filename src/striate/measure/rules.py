@@ -162,7 +162,8 @@ def _thinned(call: Call, axes: Axes, output: Tensor) -> Axes:
 
 def _resized(call: Call, axes: Axes, output: Tensor) -> Axes:
     """Interpolation, and pixel shuffling: units lie closer (or farther) than before; linear kinds see one neighbour more."""
-    mode = str(getattr(call.module, "mode", None) or call.kwargs.get("mode") or "nearest")
+    placed = call.args[3] if len(call.args) > 3 and call.operation in {"interpolate", "upsample"} else None
+    mode = str(getattr(call.module, "mode", None) or call.kwargs.get("mode") or placed or "nearest")
     found = []
     for axis in axes:
         if axis.place is None or axis.units == output.shape[axis.place]:

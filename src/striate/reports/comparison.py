@@ -16,6 +16,9 @@ from striate.reports.listing import measured
 from striate.reports.stored import ORDER, Predictions, StoredRun, number, stored
 from striate.training.figures import mcnemar, paired_difference, wilson
 
+NAMED = 3
+"""Columns of the table that name run, network and data."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -56,14 +59,19 @@ class Pair:
     p: float
     """McNemar's exact two-sided test."""
 
+    @property
+    def headline(self) -> str:
+        """What can be told, without the figures behind it."""
+        if self.p < 0.05:
+            lead = self.first if self.only_first < self.only_second else self.second
+            return f"{lead} has the lower {wording.part_name(self.split)} error, by {abs(self.difference) * 100:.2f} points"
+        return f"{self.first} and {self.second} cannot be told apart on the {wording.part_name(self.split)} part"
+
     def __str__(self) -> str:
-        lead = self.first if self.only_first < self.only_second else self.second
         p = f"p {'<' if self.p < 0.001 else '='}{wording.THIN}{max(self.p, 0.001):.3f}"
         counts = f"only {self.first} is wrong on {self.only_first:,}, only {self.second} on {self.only_second:,} of {self.n:,}"
-        if self.p < 0.05:
-            points = f"{abs(self.difference) * 100:.2f} points"
-            return f"{lead} has the lower {wording.part_name(self.split)} error, by {points} ({_points(self)}; {counts}; McNemar {p})"
-        return f"{self.first} and {self.second} cannot be told apart on the {wording.part_name(self.split)} part ({counts}; McNemar {p})"
+        interval = f"{_points(self)}; " if self.p < 0.05 else ""
+        return f"{self.headline} ({interval}{counts}; McNemar {p})"
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,15 @@ class Comparison:
         header, lines = self.table()
         widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
         text = [
-            "  ".join(cell.ljust(width) if column < 3 else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True)))
+            "  ".join(
+                cell.ljust(width) if column < NAMED else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
             for line in [header, *lines]
         ]
         return wording.plain("\n".join([*(line.rstrip() for line in text), *(["", *map(str, self.pairs)] if self.pairs else []), *self.notes]))
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return the header and the lines of the table as text; the first three columns read from the left."""
+        """Return the header and the lines of the table as text; the first `NAMED` columns read from the left."""
         header = ["run", "model", "data", "parameters", "epochs", "time", "val error", "error", "95 % interval", "on"]
         lines = []
         for row in self.rows:
@@ -107,7 +117,7 @@ class Comparison:
     def title(self) -> str:
         """What the comparison shows, in a sentence."""
         if len(self.pairs) == 1 and len(self.rows) == 2:
-            return str(self.pairs[0]).partition(" (")[0]
+            return self.pairs[0].headline
         split = next((name for name in ORDER if any(row.split == name for row in self.rows)), None)
         known = [(row.error, row) for row in self.rows if row.error is not None and row.split == split]
         if not known or split is None:

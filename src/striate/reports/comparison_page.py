@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from striate import draw
 from striate.draw import html
+from striate.reports.comparison import NAMED
 
 if TYPE_CHECKING:
     from striate.reports.comparison import Comparison
@@ -21,7 +22,7 @@ _CHARTS = (
 def comparison_page(compared: Comparison) -> str:
     """Return the self-contained page of a comparison."""
     header, lines = compared.table()
-    pieces: list[html.Piece] = [html.table([dict(zip(header, map(_whole, line), strict=True)) for line in lines])]
+    pieces: list[html.Piece] = [html.table([dict(zip(header, [*line[:NAMED], *map(_whole, line[NAMED:])], strict=True)) for line in lines])]
     pieces += [html.warning(note) for note in compared.notes]
     sections = [html.Section("Side by side", pieces, short="Table")]
     if compared.pairs:
@@ -54,5 +55,5 @@ def comparison_page(compared: Comparison) -> str:
 
 
 def _whole(cell: str) -> str:
-    """Keep a cell on one line: the table scrolls on a narrow screen."""
+    """Keep a figure on one line: the table scrolls on a narrow screen. Names stay as they are, to be found and copied."""
     return cell.replace(" ", "\u00a0").replace("-", "\u2011").replace("–", "\u2060–\u2060" if len(cell) > 1 else "–")

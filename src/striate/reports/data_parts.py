@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,8 @@ def _check(run: StoredRun, data: Any | str, samples: int) -> CheckReport | str:
         found = check(data, near=samples <= NEAR)
     except (StriateError, OSError, AttributeError) as error:
         return f"{problem}The data could not be checked: {error}"
-    write_json(run.folder / "data.json", found.to_json())
+    with contextlib.suppress(OSError):  # a folder that may only be read: it is looked at again next time
+        write_json(run.folder / "data.json", found.to_json())
     return found
 
 

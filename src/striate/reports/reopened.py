@@ -43,5 +43,7 @@ def pictures_of(data: Any | str, split: str, indices: Sequence[int]) -> list[npt
 
 
 def _as_picture(picture: Any) -> npt.NDArray[np.uint8]:
+    """Grey or colour, H W C: of other numbers of channels the mean is shown."""
     array = np.asarray(picture)
-    return (array[..., None] if array.ndim == 2 else array).astype(np.uint8)
+    array = array[..., None] if array.ndim == 2 else array
+    return (array if array.shape[2] in (1, 3) else array.mean(axis=2, keepdims=True)).astype(np.uint8)

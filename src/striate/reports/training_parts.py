@@ -99,7 +99,7 @@ def _notes(run: StoredRun) -> list[html.Piece]:
                 f"The lowest validation error, {wording.percent(errors[best], places=2)}, was reached after epoch {epochs[best]:g}; "
                 f"the last epoch has {wording.percent(errors[-1], places=2)}."
             )
-    else:
+    elif not run.series("val/loss")[0]:
         notes.append("There was no validation part, so only the training curves are known.")
     train = run.series("train/error")[1]
     if errors and train and errors[-1] < train[-1]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.core.errors import ArgumentError, DataError, unknown_name
+from striate.draw.canvas import printable
 from striate.tracing.spec import Step
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _picture(path: Path) -> Given:
     from striate.pixels import decode
 
     pixels = decode(path)
-    return Given(path, np.moveaxis(pixels, -1, 0).astype(np.float64), notes=[f"{path.name}: the numbers are its pixels, 0 to 255"])
+    return Given(path, np.moveaxis(pixels, -1, 0).astype(np.float64), notes=[f"{printable(path.name)}: the numbers are its pixels, 0 to 255"])
 
 
 def _table(text: str, path: Path) -> Array:
@@ -154,12 +154,20 @@ def _table(text: str, path: Path) -> Array:
         try:
             maps[-1].append([float(cell) for cell in cells])
         except ValueError:
-            bad = next(cell for cell in cells if not re.fullmatch(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", cell))
+            bad = next(cell for cell in cells if not _is_number(cell))
             raise DataError(f"{path}, line {number}: {bad!r} is not a number. Write numbers only, without a head line") from None
     filled = [rows for rows in maps if rows]
     if len(filled) == 1 and len(filled[0]) == 1:
         return _array(filled[0][0], "input", path)
     return _array(filled[0] if len(filled) == 1 else filled, "input", path)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _json(text: str, path: Path) -> Given:

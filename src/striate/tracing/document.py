@@ -39,7 +39,7 @@ def as_json(trace: Trace, *, digits: int | None = None, largest: int = LARGEST) 
         "title": trace.title,
         "about": trace.about,
         "precision": trace.precision,
-        "loss": {"name": trace.loss_name, "value": trace.loss},
+        "loss": {"name": trace.loss_name, "value": None if trace.loss is None else shelf.plain(trace.loss)},
         "agrees": trace.agrees,
         "verdict": trace.verdict,
         "notes": list(trace.notes),
@@ -71,10 +71,11 @@ class _Shelf:
         key = (array.shape, array.tobytes())
         if key not in self._known:
             self._known[key] = len(self.arrays)
-            self.arrays.append({"shape": list(array.shape), "data": [self._plain(value) for value in array.ravel().tolist()]})
+            self.arrays.append({"shape": list(array.shape), "data": [self.plain(value) for value in array.ravel().tolist()]})
         return self._known[key]
 
-    def _plain(self, value: float) -> float | int | str:
+    def plain(self, value: float) -> float | int | str:
+        """Return a number as JSON can hold it, rounded to `digits`."""
         if not np.isfinite(value):
             return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         if value == int(value) and abs(value) < 2**53:
@@ -102,10 +103,10 @@ def _box(box: Box, shelf: _Shelf, budget: _Budget) -> dict[str, Any]:
         "operands": {
             name: {"kind": kind, "value": shelf.put(value) if kind == "value" else value} for name, (kind, value) in zip(names, operands, strict=True)
         },
-        "deviations": dict(box.deviations),
+        "deviations": {name: shelf.plain(value) for name, value in box.deviations.items()},
         "agrees": box.agrees,
         "notes": list(box.notes),
-        "terms": _written(box, budget),
+        "terms": _written(box, shelf, budget),
     }
 
 
@@ -113,7 +114,7 @@ def _message(box: Box, place: int) -> Array | None:
     return box.input_messages[place] if place < len(box.input_messages) else None
 
 
-def _written(box: Box, budget: _Budget) -> dict[str, dict[str, Any]]:
+def _written(box: Box, shelf: _Shelf, budget: _Budget) -> dict[str, dict[str, Any]]:
     """The terms of every number of a small box, by array and place, where a viewer cannot work them out itself."""
     narration = box.narration
     if narration is None or narration.name in COUNTED or box.output.size > WRITTEN:
@@ -130,7 +131,7 @@ def _written(box: Box, budget: _Budget) -> dict[str, dict[str, Any]]:
         told: dict[str, Any] = {}
         for place in np.ndindex(values.shape):
             terms = narration.formula.terms(name, place, *arrays, delta=box.message)
-            spelled = [[_factor(factor) for factor in term.factors] for term in terms.terms]
+            spelled = [[_factor(factor, shelf) for factor in term.factors] for term in terms.terms]
             told[",".join(map(str, place))] = {"terms": spelled, "note": terms.note, "then": terms.then}
             if len(told) == 1 and values.size * sum(map(len, spelled)) > budget.left:
                 break
@@ -140,6 +141,6 @@ def _written(box: Box, budget: _Budget) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _factor(factor: Any) -> list[Any]:
+def _factor(factor: Any, shelf: _Shelf) -> list[Any]:
     """[name, place or None, value, text]."""
-    return [factor.name, None if factor.index is None else list(factor.index), factor.value, factor.text]
+    return [factor.name, None if factor.index is None else list(factor.index), shelf.plain(factor.value), factor.text]

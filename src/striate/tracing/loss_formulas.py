@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from striate.core.errors import ArgumentError
 from striate.formulas import Formula, Term
 from striate.formulas.base import Array, Index, entry, number
 
@@ -68,4 +69,8 @@ class LogLoss(Formula):
     def _checked(self, shares: npt.ArrayLike, target: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.bool_]]:
         found = np.asarray(shares, dtype=np.float64)
         right = np.arange(found.shape[1]) == np.asarray(target, dtype=np.int64)[:, None]
+        if not (found[right] > 0).all():
+            least = float(found[right].min())
+            why = "; the network is too sure of another class" if least == 0 else ""
+            raise ArgumentError(f"shares: the target's share is {least:g}, whose logarithm is no number{why}")
         return found, right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.core.errors import ArgumentError, unknown_name
+from striate.draw.canvas import printable
 from striate.tracing.arrays import Given, as_batch, drawn, fill, read
 from striate.tracing.registry import words
 from striate.tracing.running import trace
@@ -65,7 +67,7 @@ def opened(
         if input is not None:
             _take_over(given, _given(input, seed))
         return _spec(given.spec, given, target=target, loss=loss, train=train, seed=seed, at=at)
-    if is_spec(what):
+    if is_spec(what) and _run_folder(what) is None:
         if input is None:
             parse(what)
             raise ArgumentError("--input: the network needs numbers: a JSON, CSV or picture file, or a size such as 3x5x5 to draw small numbers")
@@ -104,6 +106,7 @@ def _take_over(given: Given, other: Given) -> None:
     given.input = other.input if other.input is not None else given.input
     given.parameters |= other.parameters
     given.target = other.target if other.target is not None else given.target
+    given.loss = other.loss or given.loss
     given.notes += other.notes
 
 
@@ -111,15 +114,16 @@ def _model(
     what: str,
     input: str | None,  # noqa: A002
     *,
-    target: int | None,
+    target: int | npt.ArrayLike | None,
     loss: str | None,
     train: bool,
     seed: int,
     at: Sequence[str] | None,
 ) -> Trace:
+    from striate.pixels import is_picture
     from striate.zoo.registry import architectures
 
-    folder = next((path for path in (Path(what), Path("runs") / what) if (path / "run.json").is_file()), None)
+    folder = _run_folder(what)
     notes: list[str] = []
     if folder is not None:
         from striate.training import Run
@@ -137,9 +141,19 @@ def _model(
         raise unknown_name("spec, run or network", what, [*architectures.names(), *words.names()])
     if input is None:
         raise ArgumentError("--input: the network needs something to look at: a picture, or a JSON file with an array")
-    x = _network_input(input, preprocess, _wanted(model, run.facts if folder is not None else {}), seed, notes)
+    given = _given(input, seed) if not is_picture(input) else None
+    if given is not None:
+        if given.parameters:
+            raise ArgumentError(f"{input}: gives {', '.join(given.parameters)}, but {title} has its own parameters; leave them out, or trace a spec")
+        notes += given.notes
+        target, loss = given.target if target is None else target, loss or given.loss
+    x = _network_input(input, given, preprocess, _wanted(model, run.facts if folder is not None else {}), notes)
     found = trace(model.train(train), x, target, loss, at=at, title=title)
     return dataclasses.replace(found, notes=(*notes, *found.notes))
+
+
+def _run_folder(what: str) -> Path | None:
+    return next((path for path in (Path(what), Path("runs") / what) if os.path.isfile(path / "run.json")), None)  # noqa: PTH113 - is_file raises for long specs
 
 
 def _fresh(name: str, input: str | None, seed: int) -> Any:  # noqa: A002
@@ -166,20 +180,19 @@ def _wanted(model: Any, facts: Mapping[str, Any]) -> tuple[int, ...]:
     return spec.input if spec is not None else tuple(facts.get("input", ()))
 
 
-def _network_input(text: str, preprocess: Any, shape: tuple[int, ...], seed: int, notes: list[str]) -> Any:
+def _network_input(text: str, given: Given | None, preprocess: Any, shape: tuple[int, ...], notes: list[str]) -> Any:
+    """The picture `text` as the network sees it, or the numbers that were `given`."""
     import torch
 
-    from striate.pixels import Preprocess, is_picture
+    from striate.pixels import Preprocess
 
-    if is_picture(text):
+    if given is None:
         eye = preprocess if hasattr(preprocess, "open") else Preprocess(size=(shape[1], shape[2]), channels=shape[0])
         if eye is not preprocess:
             notes.append("the picture is scaled to the network's size, its values to 0 … 1")
         return eye(torch.as_tensor(_picture(eye, Path(text), notes))[None])
-    given = _given(text, seed)
     if given.input is None:
         raise ArgumentError(f"{text}: holds no input")
-    notes += given.notes
     array = given.input if given.input.ndim > len(shape) else given.input.reshape((1,) * (1 + len(shape) - given.input.ndim) + given.input.shape)
     if array.shape[1:] != shape:
         came, expected = "x".join(map(str, array.shape[1:])), "x".join(map(str, shape))
@@ -195,5 +208,5 @@ def _picture(eye: Any, path: Path, notes: list[str]) -> Any:
         if getattr(eye, "resize", None) != "none":
             raise
         height, width = eye.size
-        notes.append(f"{path.name}: brought to {height} x {width} pixels, the size this network learned on")
+        notes.append(f"{printable(path.name)}: brought to {height} x {width} pixels, the size this network learned on")
         return dataclasses.replace(eye, resize="crop").open(path)

@@ -18,11 +18,12 @@
       if (index !== null && index !== undefined) found.push({ of, title, array: doc.arrays[index], ...options });
     };
     const nameOf = (kind, value) => Object.keys(box.operands).find((name) => box.operands[name].kind === kind && box.operands[name].value === value) ?? null;
+    const weighs = (name) => name === "weight" || name === "bias"; // a function takes its parameters as inputs: they have no samples
     const several = box.inputs.length > 1;
     const inputs = () =>
       box.inputs.forEach((input, i) => {
         const from = input.source === null ? "" : input.source === "input" ? "the network’s input" : `from ${input.source}`;
-        add(nameOf("input", i) ?? `input ${i}`, several ? `Input ${i}` : "Input", input.array, { samples: true, from, source: input.source });
+        add(nameOf("input", i) ?? `input ${i}`, several ? `Input ${i}` : "Input", input.array, { samples: !weighs(nameOf("input", i)), from, source: input.source });
       });
     const parameters = () => Object.entries(box.parameters).forEach(([name, parameter]) => add(nameOf("parameter", name) ?? name, name, parameter.array));
     const values = () => {
@@ -38,7 +39,7 @@
       for (const [name, parameter] of Object.entries(box.parameters))
         add(nameOf("parameter", name) ?? name, `Gradient of ${name}`, parameter.gradient, { terms: true, gradient: true });
       box.inputs.forEach((input, i) =>
-        add(nameOf("input", i) ?? `input ${i}`, `Message sent back, ∂loss/∂input${several ? ` ${i}` : ""}`, input.message, { samples: true, terms: true, gradient: true }),
+        add(nameOf("input", i) ?? `input ${i}`, `Message sent back, ∂loss/∂input${several ? ` ${i}` : ""}`, input.message, { samples: !weighs(nameOf("input", i)), terms: true, gradient: true }),
       );
       inputs();
       parameters();

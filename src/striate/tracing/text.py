@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 
@@ -134,6 +135,8 @@ def matrices(array: Array, width: int = WIDTH - 6) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return short(value, 4)
     return f"{value:.0f}".replace("-", "−") if value == int(value) and abs(value) < 1e6 else short(value, 4)
 
 

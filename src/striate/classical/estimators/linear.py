@@ -121,7 +121,7 @@ class LinearClassifier(Templates, Classifier):
             label = self.classes_[int(np.bincount(codes).argmin())]
             raise ArgumentError(f"y: class {label!r} has one picture only, and choosing alpha needs two of each; add pictures, or give alpha=1e-3")
         count = len(X)
-        if count > CHOOSE:  # equal penalty for each row: alpha shrinks as rows grow
+        if count >= CHOOSE + len(self.classes_):  # equal penalty for each row: alpha shrinks as rows grow
             rows, _ = train_test_split(np.arange(count), train_size=CHOOSE, stratify=codes, random_state=self.random_state)
             X, codes = X[rows], codes[rows]
             fewest = int(np.bincount(codes).min())
