@@ -19,6 +19,7 @@ from striate.autoencode.learning import pixels_of
 from striate.core.errors import ArgumentError, DataError, StorageError
 from striate.core.tensors import load_tensors
 from striate.training import Run, resume
+from striate.training.session import Quiet
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +111,21 @@ def test_pictures_without_labels_learn_and_are_measured(tmp_path):
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits(digits, tmp_path):
-    whole = autoencode.train(None, digits, options={"code": 4, "noise": "masking"}, epochs=2, folder=tmp_path / "whole", judged=False)
-    half = autoencode.train(None, digits, options={"code": 4, "noise": "masking"}, epochs=2, folder=tmp_path / "half", judged=False)
-    (half.folder / "weights.safetensors").unlink()
-    half.update({"state": "stopped"})
-    again = resume(half.folder, data=digits)
+    class Killed(BaseException):
+        """Stands for a process that vanishes."""
+
+    class Vanish(Quiet):
+        def stepped(self, step, *, samples, loss):
+            if len(Run.load(tmp_path / "half").history) == 1:
+                raise Killed
+
+    how = {"options": {"code": 4, "noise": "masking"}, "epochs": 3, "judged": False}
+    whole = autoencode.train(None, digits, folder=tmp_path / "whole", **how)
+    with pytest.raises(Killed):
+        autoencode.train(None, digits, folder=tmp_path / "half", progress=Vanish(), **how)
+    assert not (tmp_path / "half" / "weights.safetensors").exists()
+    again = resume(tmp_path / "half", data=digits)
+    assert len(again.history) == 3
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
 

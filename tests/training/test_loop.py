@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -208,6 +209,25 @@ def test_validation_keeps_the_best_and_early_stopping_ends(digits, tmp_path):
     assert {"val", "test"} <= run.result["splits"].keys()
 
 
+def test_the_best_epoch_is_that_of_the_least_validation_error(digits, tmp_path):
+    class Keep(Watch):
+        def epoch_ended(self, row):
+            last = load_tensors(tmp_path / "run" / "best.safetensors")[0]
+            kept.append((row["val/error"], {name: value.clone() for name, value in last.items()}))
+
+    kept = []
+    settings = {"validation": 0.2, "optimiser": "sgd", "schedule": "constant", "clip": 1.0}
+    run = train("lenet5", digits, folder=tmp_path / "run", epochs=8, lr=0.5, batch=128, settings=settings, progress=Keep())
+    errors = [error for error, _ in kept]
+    best = errors.index(min(errors))
+    assert best < len(errors) - 1, "a rate so large that the last epoch is not the best"
+    assert run.result["best_epoch"] == best + 1
+    assert same(load_tensors(run.folder / "best.safetensors")[0], kept[best][1])
+    assert all(not same(kept[best][1], values) for _, values in kept[:best]), "each better epoch took its place"
+    assert not same(weights(run), kept[best][1])
+    assert same(dict(run.best.state_dict()), kept[best][1])
+
+
 def test_evaluate_repeats_the_runs_own_figures(digits, straight):
     outcome = evaluate(straight, digits)
     assert outcome.figures["error"] == straight.result["splits"]["test"]["error"]
@@ -254,11 +274,27 @@ def test_a_last_step_that_spoils_the_weights_is_divergence_not_a_bug(digits, tmp
         def forward(self, x):
             return self.head(x.flatten(1)) * (1.0 if self.training else float("nan"))
 
-    with pytest.raises(DivergenceError, match=r"val/loss is nan after step \d+ \(epoch 1\).*too high a rate"):
+    with pytest.raises(DivergenceError, match=r"val/loss is nan after step \d+ \(epoch 1\): all weights are numbers"):
         train(Spoilt(), digits, folder=tmp_path / "val", settings={"validation": 0.2}, **FAST)
     assert Run.load(tmp_path / "val").state == "failed"
     with pytest.raises(DivergenceError, match=r"test/loss is nan after step \d+ \(epoch 2\)"):
         train(Spoilt(), digits, folder=tmp_path / "test", **FAST)
+    assert not (tmp_path / "test" / "weights.safetensors").exists()
+
+    class Steep(nn.Module):
+        """Its only step leaves the range of float32; the loss before it was sound."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(256, 10)
+
+        def forward(self, x):
+            return self.head(x.flatten(1) * 1e6) * 1e-5
+
+    data = dataclasses.replace(digits, tables={"train": digits.tables["train"]})
+    with pytest.raises(DivergenceError, match=r"a weight is no number after step 1 \(epoch 1\): weights that are not numbers first stand in head"):
+        train(Steep(), data, folder=tmp_path / "steep", epochs=1, batch=5000, lr=3e38, settings={"optimiser": "sgd", "schedule": "constant"})
+    assert Run.load(tmp_path / "steep").state == "failed"
 
 
 def test_what_fails_before_the_first_step_leaves_a_run_that_says_so_and_the_model_as_it_was(digits, tmp_path):
@@ -285,6 +321,8 @@ def test_a_task_given_as_an_object_has_to_be_given_again(digits, tmp_path):
         train("lenet5", digits, folder=tmp_path / "run", task=Classify(auxiliary=0.0), save_seconds=0.0, progress=Watch(vanish), **FAST)
     with pytest.raises(ArgumentError, match=r"task classify was given as an object.*task="):
         resume(tmp_path / "run")
+    with pytest.raises(ArgumentError, match=r"task: got 'text', but .* was begun for classify"):
+        resume(tmp_path / "run", task="text")
     assert resume(tmp_path / "run", task=Classify(auxiliary=0.0)).state == "finished"
 
 

@@ -124,7 +124,9 @@ def test_the_controls_of_style_transfer(net: nn.Module) -> None:
     assert large.arrays["style_picture"].shape[2:] == (72, 60)
     hues = u.style(net, content, manner, colour="luminance", **options)
     change = hues.arrays["image"] - content.numpy()
-    assert np.abs(change - change.mean(1, keepdims=True)).max() < 2 / 255 + 1e-6 or np.abs(change).max() > 0.2
+    inside = ((hues.arrays["image"] > 0.01) & (hues.arrays["image"] < 0.99)).all(1)  # what reached black or white had no room to keep its hue
+    assert inside.mean() > 0.2
+    assert np.abs(change - change.mean(1, keepdims=True)).max(1)[inside].max() < 2 / 255 + 1e-6
     grey = torch.from_numpy(hues.arrays["style_picture"])
     assert torch.allclose(grey, luminance(grey).expand_as(grey), atol=1e-6)
     matched = torch.from_numpy(u.style(net, content, manner, colour="matched", **options).arrays["style_picture"])

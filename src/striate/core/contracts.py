@@ -187,11 +187,11 @@ class Recipe:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         for name, good, allowed in (
-            ("epochs", 0 < self.epochs < math.inf, "more than 0"),
+            ("epochs", 0 < self.epochs < math.inf, "more than 0 and finite"),
             ("batch", self.batch >= 1, "1 or more"),
-            ("lr", 0 < self.lr < math.inf, "more than 0"),
+            ("lr", 0 < self.lr < math.inf, "more than 0 and finite"),
             ("momentum", 0 <= self.momentum < 1, "a share from 0 up to 1"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more and finite"),
             ("clip", self.clip is None or self.clip > 0, "more than 0, or None"),
             ("patience", self.patience >= 1, "1 or more"),
             ("early_stop", self.early_stop is None or self.early_stop >= 1, "1 or more, or None"),

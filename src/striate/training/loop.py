@@ -57,15 +57,15 @@ class Training:
         self.freezing.hold()
         try:
             self.optimiser = Optimiser(self.model, self.recipe)
+            self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
+            self._judge = copy.deepcopy(self.model) if self.recipe.average != "none" else self.model
         except BaseException:
             self.freezing.release()
             raise
-        self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
         self.plateau = Plateau(self.recipe.patience, self.recipe.divide)
         self.position = Position()
         self.has_validation = "val" in self.data.splits
         self.sums: dict[str, Tensor] = {}
-        self._judge = copy.deepcopy(self.model) if self.recipe.average != "none" else self.model
 
     def __enter__(self) -> Self:
         return self
@@ -196,6 +196,12 @@ def check_figures(figures: Mapping[str, Any], t: Training) -> None:
     for name, value in figures.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise explain_figure(t.model, f"{name} is {value:.4g}", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
+
+
+def check_weights(t: Training) -> None:
+    """Raise `DivergenceError` where a weight is no number."""
+    if not checkpoint.all_finite(t.model):
+        raise explain_figure(t.model, "a weight is no number", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
 
 
 def _save(t: Training) -> None:

@@ -28,7 +28,7 @@ from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
 from striate.training.forward import placed
-from striate.training.loop import Training, check_figures, fit
+from striate.training.loop import Training, check_figures, check_weights, fit
 from striate.training.networks import network_for
 from striate.training.registry import optimisers, schedules
 from striate.training.run import Run
@@ -175,8 +175,10 @@ def resume(
             raise ArgumentError(f"{run.folder}: its data came as arrays; pass them again: resume(folder, data=...)")
         if facts.get("task_given") and task is None:
             raise ArgumentError(f"{run.folder}: its task {facts['task']} was given as an object; pass it again: resume(folder, task=...)")
+        if task is not None and getattr(task, "name", None) != facts["task"]:
+            raise ArgumentError(f"task: got {getattr(task, 'name', task)!r}, but {run.folder} was begun for {facts['task']}")
         recipe = run.recipe
-        opened = load(spec, options=facts["data"]["options"] if isinstance(spec, (str, Path)) else None)
+        opened = load(spec, options=_options_for(spec, data, facts["data"]["options"]))
         if facts.get("preprocess_given"):  # pretrained weights brought their own
             opened = opened.with_preprocess(run.preprocess)
         opened = _arranged(opened, recipe, facts["seed"])
@@ -199,6 +201,13 @@ def resume(
         use_device, use_precision = device or facts["device"], precision or facts["precision"]
         run.update({"state": "running", "reason": None})
         return _go(run, network, opened, job, recipe, facts["seed"], use_device, use_precision, facts["save_seconds"], progress or Quiet())
+
+
+def _options_for(spec: Any, moved: Any, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the run's own options for data named by name or path; where they have moved, without the folder that file names began at."""
+    if not isinstance(spec, (str, Path)):
+        return None
+    return {name: value for name, value in options.items() if moved is None or name != "root"}
 
 
 def _go(
@@ -255,23 +264,22 @@ def _finish(t: Training, held: Any) -> None:
     best = run.folder / BEST
     values = load_tensors(best)[0] if t.recipe.early_stop and best.exists() else t.average.state_dict(t.model)
     t.model.load_state_dict(values)
+    check_weights(t)
     calibration = {} if held is None else calibrated(t.model, held, t.task, t.use, views=t.recipe.views)
+    outcomes = {name: run_over(t.model, t.data.split(name), t.task, t.use, views=t.recipe.views) for name in ("val", "test") if name in t.data.splits}
+    check_figures({f"{part}/{name}": value for part, found in outcomes.items() for name, value in found.figures.items()}, t)
     save_tensors(run.folder / FINAL, t.model.state_dict())
-    figures: dict[str, dict[str, float]] = {}
-    for name in [name for name in ("val", "test") if name in t.data.splits]:
-        outcome = run_over(t.model, t.data.split(name), t.task, t.use, views=t.recipe.views)
-        figures[name] = outcome.figures
+    for name, outcome in outcomes.items():
         outcome.save(run.folder / "predictions" / f"{name}.npz")
         if calibration and outcome.targets is not None:
             calibration[name] = undone(outcome.shares, outcome.targets, calibration["temperature"]).to_json()
-    check_figures({f"{part}/{name}": value for part, found in figures.items() for name, value in found.items()}, t)
     summary = {
         "seconds": round(where.seconds, 3),
         "wall": round(where.wall, 3),
         "steps": where.step,
         "parameters": sum(p.numel() for p in t.model.parameters()),
         "best_epoch": where.best_epoch,
-        "splits": figures,
+        "splits": {name: outcome.figures for name, outcome in outcomes.items()},
     } | ({"calibration": calibration} if calibration else {})
     write_json(run.folder / "result.json", summary)
     run.update({"state": "finished", "reason": None})

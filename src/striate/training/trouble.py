@@ -83,14 +83,17 @@ def explain_divergence(
 def explain_figure(model: nn.Module, what: str, where: Position, rate: float, folder: Path, steps_an_epoch: int) -> DivergenceError:
     """Build the error for a figure that is no number though no loss was: the step after the last look at it spoilt the weights."""
     epoch = max(1, -(-where.step // steps_an_epoch))
-    return DivergenceError(f"{what} after step {where.step} (epoch {epoch}): {_blamed(model, where, rate)}. {_left(folder)}.")
+    return DivergenceError(f"{what} after step {where.step} (epoch {epoch}): {_blamed(model, where, rate, finite=True)}. {_left(folder)}.")
 
 
-def _blamed(model: nn.Module, where: Position, rate: float) -> str:
+def _blamed(model: nn.Module, where: Position, rate: float, *, finite: bool = False) -> str:
+    """Say where the numbers went wrong and why; `finite`: no loss was out of range before it."""
     broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     found = [f"weights that are not numbers first stand in {broken[0]}"] if broken else []
     if where.step == 0:
         found.insert(0, "no step had been taken yet, so the network itself gives it")
+    elif not broken and finite:
+        found.append("all weights are numbers: look at the pictures of this part, and at what the network or the task makes of them")
     else:
         found.append(f"the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1")
     return "; ".join(found)

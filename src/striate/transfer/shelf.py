@@ -16,15 +16,18 @@ from torch import Tensor, nn
 from striate.core.storage import atomic, cache_folder, digest
 
 FORMAT = "codes 1"
+OTHERS = ("torch.", "striate.")
+"""Modules from here are told by what they print of themselves."""
 UNUSED_DAYS = 60
 """Codes that nobody read for so long are removed when new ones are written."""
 
 
 def model_fingerprint(model: nn.Module) -> str:
-    """Return a digest of a model's layers and every weight and statistic; of modules of the user's own also what they compute."""
+    """Return a digest of a model's layers and every weight and statistic; of modules of the user's own also the source of their classes."""
     parts: list[bytes | str] = [FORMAT, repr(model), repr(getattr(model, "spec", None))]
-    own = [module for module in model.modules() if not type(module).__module__.startswith(("torch.", "striate."))]
-    parts += [_source(kind) for kind in dict.fromkeys(type(module) for module in own)]
+    own = [module for module in model.modules() if not type(module).__module__.startswith(OTHERS)]
+    kinds = dict.fromkeys(kind for module in own for kind in type(module).__mro__)
+    parts += [_source(kind) for kind in kinds if kind is not object and not kind.__module__.startswith(OTHERS)]
     parts += [repr({name: value for name, value in vars(module).items() if _plain(value) and name != "training"}) for module in own]
     for name, value in model.state_dict().items():
         parts += [name, str(value.dtype), _bytes(value)]
@@ -70,7 +73,11 @@ def _source(kind: type) -> str:
 
 
 def _plain(value: object) -> bool:
-    return all(isinstance(each, (bool, int, float, str)) for each in (value if isinstance(value, tuple) else (value,)))
+    if isinstance(value, (tuple, list)):
+        return all(map(_plain, value))
+    if isinstance(value, dict):
+        return all(map(_plain, (*value, *value.values())))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _bytes(value: Tensor) -> bytes:

@@ -47,7 +47,7 @@ def rectifiers(network: nn.Module, x: Tensor, layer: str | None = None) -> tuple
         raise ArgumentError("model: it has no ReLU, and only a ReLU's unit can be dead")
     if layer is None:
         return tuple(found)
-    chosen = tuple(each for each in found if layer in (each.address, each.filters))
+    chosen = tuple(each for each in found if layer in (each.address, each.address.removesuffix("[0]"), each.filters))
     if not chosen:
         raise unknown_name("layer with a ReLU", layer, {name for each in found for name in (each.address, each.filters) if name})
     return chosen

@@ -17,6 +17,7 @@ from striate.core.contracts import ModelSpec
 from striate.core.errors import ArgumentError, StorageError, nearest
 from striate.core.storage import file_digest
 from striate.core.tensors import save_tensors
+from striate.surgery.following import LOADED
 from striate.zoo.published import LICENCE, fetch, imagenet_classes, known_file, published
 
 if TYPE_CHECKING:
@@ -77,13 +78,13 @@ def load_weights(model: nn.Module, weights: str | Path, *, partial: bool = False
         for key in taken:
             wanted[key].copy_(found[key])
     loaded = Loaded(path, len(taken), fresh, tuple(notes), **facts)
-    object.__setattr__(model, "striate_loaded", loaded)
+    object.__setattr__(model, LOADED, loaded)
     return loaded
 
 
 def loaded_into(model: nn.Module) -> Loaded | None:
     """Return what the last `load_weights` put into this network (preprocessing, class names, licence), or None where nothing was loaded."""
-    loaded = getattr(model, "striate_loaded", None)
+    loaded = getattr(model, LOADED, None)
     return loaded if isinstance(loaded, Loaded) else None
 
 
