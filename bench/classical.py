@@ -12,10 +12,11 @@ after each row, so a stopped run goes on where it stopped. One thread: set OMP_N
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 from typing import Any
 
-from harness import RESULTS, Result, data_folder, say
+from harness import RESULTS, Result, commit, data_folder, say
 
 LIMITS = {
     ("mnist", "k-nn"): 96.8,
@@ -59,7 +60,8 @@ def _measure(name: str, row: str, seed: int, limit: int | None) -> dict[str, Any
     answer = found.to_json()["rows"][0]
     error = answer["error"]
     say(f"{name} {row} seed {seed}: " + (answer["skipped"] or f"{100 * (1 - error):.2f} % right, fit {answer['fit_seconds']} s"))
-    return {key: answer[key] for key in ("help", "errors", "n", "error", "values", "fit_seconds", "predict_seconds", "skipped")}
+    told = {key: answer[key] for key in ("help", "errors", "n", "error", "values", "fit_seconds", "predict_seconds", "skipped")}
+    return told | {"commit": commit(), "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
 
 
 def _kept() -> dict[str, Any]:
@@ -81,6 +83,9 @@ def _save(kept: dict[str, Any], settings: dict[str, Any]) -> None:
         else:
             result.note(f"{name}: {row} is left out: {answers[0]['skipped']}")
     result.note("Seconds stand under raw; they are of a machine that did other things too, and no promise.")
+    commits = {str(answer.get("commit", "an earlier one, not noted")) for answer in kept.values()}
+    if len(commits) > 1:
+        result.note(f"The rows were measured in several sessions, each by the commit that stands with it under raw: {', '.join(sorted(commits))}.")
     result.raw = kept
     result.save()
 

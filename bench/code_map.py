@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from harness import PEERS, Job, Result, alternate, ceilings_job
+from striate.understand.flattening import KEPT
 
 WHO = {"striate": "striate", "openTSNE": "opentsne", "scikit-learn": "sklearn"}
 APART = 0.005
@@ -37,6 +38,7 @@ def main() -> None:
     told = {name: sum(answer["trustworthiness"] for answer in answers[name]) / asked.rounds for name in WHO}
     equal = told["striate"] >= max(told.values()) - APART
     result.note(f"Trustworthiness is {'equal within' if equal else 'lower than the best by more than'} {APART}.")
+    result.note(f"striate runs openTSNE where it is installed, on the codes' first {KEPT} principal components; libraries get the codes as they are.")
     result.raw = {"answers": answers}
     result.save()
 

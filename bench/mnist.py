@@ -16,6 +16,7 @@ import statistics
 from typing import Any
 
 from harness import PEERS, Job, Result, alternate, ceilings_job, data_folder, say
+from striate.core.runtime import settings as runtime_settings
 from venvs import PACKAGES, installed, python_of
 
 LIMITS = {"lenet5": ((0.82, 6.0), (0.60, 12.0)), "sprint28": ((1.0, 2.5), (0.5, 12.0))}
@@ -140,6 +141,11 @@ def main() -> None:
         result.ratio(f"an epoch: striate against {peer}", [statistics.median(epochs)], mine)
     result.note(f"The plain loop uses {workers} DataLoader workers: an epoch took {tried[0]} s without, {tried[2]} s with two.")
     result.note(f"The plain loop's transforms: {answers['plain'][0]['transforms']}.")
+    recipe, precision = answers[f"striate {max(asked.lengths):g}"][0]["recipe"], runtime_settings().precision
+    result.note(
+        f"Each trains by its own recipe: striate in batches of {recipe['batch']} in {precision} with {recipe['optimiser']}, the plain loop in "
+        f"batches of 64 in float32 with {asked.plain_optimiser}. So an epoch's ratio is that of the loops as they come, not of one step."
+    )
     result.note("striate's process calls keep_freed_memory first, as its command line does; the plain loop runs as any script does.")
     result.peers = {who: given[0]["versions"] for who, given in answers.items() if "versions" in given[0]}
     result.raw = {"striate_recipe": answers[f"striate {max(asked.lengths):g}"][0]["recipe"]}

@@ -17,8 +17,9 @@ ORDER = ("startup", "mnist-lenet5", "mnist-sprint28", "resnet18", "packs", "load
 HEAD = """# Benchmarks
 
 Made by `python bench/table.py` from `bench/results/*.json`; each of those files holds every single measurement, the machine, the versions, the
-command and the date. Figures are medians unless a mean is named; the range in brackets is that of all measurements. Jobs of one measurement
-ran in turn, A B A B, each in a process of its own. Ratios within one run are what to trust: absolute times drift with a machine's load.
+command and the date. Figures are medians unless a mean is named; the range in brackets is that of all measurements, and what was measured a single
+time says so. Jobs of one measurement ran in turn, A B A B, each in a process of its own. Ratios within one run are what to trust: absolute times
+drift with a machine's load.
 """
 LIMITS = """
 A limit on a time that was set on one machine is scaled by how fast this one multiplies (the ceilings below); the scaled limit stands in brackets.
@@ -51,7 +52,7 @@ def measured(row: Mapping[str, Any]) -> str:
     text = f"**{number(counted(row))}** {row['unit']}".rstrip()
     if row["n"] > 1 and row["min"] != row["max"]:
         text += f" [{number(row['min'])} to {number(row['max'])}]"
-    return text + (" (mean)" if "mean" in row else "")
+    return text + (" (once)" if row["n"] == 1 else " (mean)" if "mean" in row else "")
 
 
 def limit(row: Mapping[str, Any]) -> str:

@@ -42,11 +42,12 @@ RATIOS = (
 
 
 def main() -> None:
-    """Run what is asked for and write bench/results/understand-NET.json."""
+    """Run what is asked for and write bench/results/NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--net", default="resnet18")
     parser.add_argument("--weights", type=Path, default=None, help="trained weights; drawn by lot without")
+    parser.add_argument("--name", default=None, help="of the result's file; by default understand-NET")
     parser.add_argument("--only", nargs="*", default=(), help="tasks by their first words, such as occlusion; all without")
     parser.add_argument("--parts", nargs="*", choices=("conformance", "speed", "quality"), default=("conformance", "speed", "quality"))
     parser.add_argument("--count", type=int, default=200, help="CIFAR-10 test pictures for the quality figures")
@@ -56,7 +57,8 @@ def main() -> None:
     if asked.small:
         asked.rounds, asked.net, asked.weights, asked.count = 1, "resnet20", NET, 8
     there = [who for who in WHO if who in installed()]
-    result = Result(f"understand-{asked.net}", f"Understanding, {asked.net}", {**vars(asked), "weights": asked.weights and asked.weights.name})
+    settings = {**vars(asked), "weights": asked.weights and asked.weights.name}
+    result = Result(asked.name or f"understand-{asked.net}", f"Understanding, {asked.net}", settings)
     if missing := [who for who in WHO if who not in there]:
         result.note(f"Not installed here, so not measured: {', '.join(missing)}.")
     if "conformance" in asked.parts:

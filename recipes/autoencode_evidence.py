@@ -37,8 +37,8 @@ def measure(name: str, claim: str, each: Callable[[int, bool], dict[str, Any]], 
         found = each(seed, given.small)
         rows.append({"seed": seed, "seconds": round(time.perf_counter() - began, 1), **found})
         print(f"{name} seed {seed}: " + ", ".join(f"{key} {value:.5g}" for key, value in found.items() if isinstance(value, float)), flush=True)
-    if given.small:
-        print(f"{name}: a trial; nothing is written")
+    if given.small or given.seeds != seeds:
+        print(f"{name}: a trial, or not all seeds; nothing is written")
         return
     summary = {
         "name": name,

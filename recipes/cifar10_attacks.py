@@ -1,6 +1,6 @@
 """How easily a plain classifier is fooled: FGSM, PGD and uniform noise on a CIFAR ResNet-20 trained without label smoothing (row U7).
 
-    STRIATE_DATA=... python recipes/cifar10_attacks.py        # about 10 minutes on two cores
+    STRIATE_DATA=... python recipes/cifar10_attacks.py        # 16 epochs, then the attacks: 20 minutes beside other work
 
 The network is trained by the modern recipe, but its labels are not smoothed; of 1,000 test pictures those it has right are attacked, and success is
 counted after 8-bit saving. Figures: logs/cifar10-attacks.json.
@@ -26,7 +26,7 @@ RECIPE, EPSILONS = "cifar-modern", (1, 2, 4)
 
 def each(seed: int, small: bool) -> dict[str, Any]:
     """Train once and attack; returns the share fooled by each attack within each bound, in 255ths."""
-    folder = Path("runs") / "cifar10-attacks" / f"seed-{seed}"
+    folder = Path("runs") / f"cifar10-attacks{'-small' if small else ''}" / f"seed-{seed}"
     data = st.data.load("digits" if small else "cifar10")
     settings = {"smoothing": 0.0} | ({"epochs": 1} if small else {})
     run = trained(folder, "resnet20", data, RECIPE, {}, seed, settings, Lines())

@@ -75,7 +75,7 @@ def test_results_become_one_table(result, tmp_path):
     assert {"machine", "versions", "command", "date", "ceilings"} <= set(saved)
     text = table.page(table.results(tmp_path))
     assert "| [An example](../bench/results/example.json) | a \\| b | **0.0461** s [0.0421 to 0.05] | ≤ 0.01 ✗ missed |" in text
-    assert "|  | rate | **12,300** pictures/s |  |" in text
+    assert "|  | rate | **12,300** pictures/s (once) |  |" in text
     assert "matrix bf16 891 GFLOP/s; copy 42 GiB/s" in text
     assert "- Said once." in text
 
