@@ -7,9 +7,10 @@ import logging
 import time
 import warnings
 
+from common import Pictures, net, tell, versions  # isort: skip - first: it makes torchvision importable, which torchmetrics looks for
+
 import lightning
 import torch
-from common import Pictures, net, tell, versions
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
