@@ -93,7 +93,7 @@ def compare(result: Result, model: str, plain: Answers, ours: dict[float, Answer
         reached = shortest(errors, seconds, goal)
         if reached is None:
             best = 100 * min(map(statistics.mean, errors.values()))
-            result.row(f"striate: none of these lengths reaches {goal:g} % (recipes/ has the recipe for it); the best mean", [best], "%")
+            result.row(f"striate: no length tried reaches {goal:g} %; the best mean", [best], "%", limit=goal)
             continue
         what = f"striate until {goal:g} % mean test error ({epochs_of(reached[0])})"
         result.row(what, reached[1], "s", limit=limit, scaled="convolution_bf16")
