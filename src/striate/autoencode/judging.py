@@ -17,6 +17,7 @@ from striate.autoencode.figures import KEPT, Reconstruction
 from striate.autoencode.subspace import Principal, principal
 from striate.core.errors import ArgumentError
 from striate.core.runtime import derived_seed, generator
+from striate.probe import traceless
 
 SHOWN = 12
 """Pictures shown there and back."""
@@ -139,15 +140,11 @@ def _pictures(data: Any, split: str, limit: int, seed: int) -> tuple[Tensor, npt
 
 @torch.no_grad()
 def _through(model: nn.Module, x: Tensor, call: Callable[[Tensor], Tensor] | None = None, batch: int = 1000) -> Tensor:
-    """Run the model in evaluation mode, in its own precision, in parts; return float32. The modes of its modules are left as they were."""
-    modes = {module: module.training for module in model.modules()}
+    """Run the model in evaluation mode, in its own precision, in parts; return float32. It is left as it was."""
     weight = next(model.parameters())
-    model.eval()
-    try:
-        return torch.cat([(call or model)(part.to(weight.device, weight.dtype)).float().cpu() for part in torch.split(x, batch)])
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with traceless(model) as inner:
+        inner.eval()
+        return torch.cat([(call or inner)(part.to(weight.device, weight.dtype)).float().cpu() for part in torch.split(x, batch)])
 
 
 def _codes(model: Any, x: Tensor) -> npt.NDArray[np.float32]:
