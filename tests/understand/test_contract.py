@@ -61,6 +61,28 @@ class Net(nn.Module):
         return self.fc(x)
 
 
+class Flattening(Net):
+    """Ends in a dense layer over the flattened maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8 * 11 * 11, CLASSES)
+
+    def flat(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(F.relu(self.bn(self.conv1(x))), 3, 2)
+        return self.fc(self.flat(self.drop(self.relu(self.conv2(x) + x))))
+
+
+class Viewing(Flattening):
+    """Flattens by `view`, as many do: maps that lie channels last cannot be."""
+
+    def flat(self, x: torch.Tensor) -> torch.Tensor:
+        return x.view(-1, 8 * 11 * 11)
+
+
 class Broken(Net):
     """Raises in its `at`-th forward pass."""
 
@@ -138,6 +160,20 @@ def test_the_model_is_left_as_it_was(name: str) -> None:
     figure = made.figure()
     assert figure.title
     assert figure.png(scale=1).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("last", [False, True])
+def test_maps_may_be_flattened_by_view(name: str, last: bool) -> None:
+    images = pictures().contiguous(memory_format=torch.channels_last) if last else pictures()
+    model = net(Viewing)
+    before = Snapshot.of(model)
+    made, wanted = call(name, model, images), call(name, net(Flattening), images)
+    assert before.differences(model) == ()
+    assert set(made.arrays) == set(wanted.arrays)
+    if name in MAPS:
+        for key, values in wanted.arrays.items():
+            assert np.allclose(made.arrays[key], values, rtol=0, atol=1e-4 * max(1e-12, float(np.abs(values).max(initial=0)))), key
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if methods.entry(name).facts["needs"] != "nothing"])

@@ -11,6 +11,7 @@ from .layers import Gradients as Gradients
 from .layers import activations as activations
 from .layers import codes as codes
 from .layers import gradients as gradients
+from .layouts import takes_channels_last as takes_channels_last
 from .pooling import Switches as Switches
 from .pooling import switches as switches
 from .recording import record as record

@@ -135,7 +135,8 @@ class Incremental(nn.Module):
         if node.op == "call_function":
             return target(*args, **kwargs)
         if node.op == "call_method":
-            return getattr(args[0], target)(*args[1:], **kwargs)
+            given = args[0].contiguous() if target == "view" else args[0]  # parts lie channels last, which the network's own maps may not
+            return getattr(given, target)(*args[1:], **kwargs)
         return operator.attrgetter(target)(self.network)
 
     def _wholly(self, given: fx.Node, values: dict[fx.Node, Any]) -> Any:

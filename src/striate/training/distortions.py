@@ -97,7 +97,7 @@ def robustness(
         raise DataError(f"{opened.name}: robustness needs pictures (C H W), these samples have the shape {opened.shape}")
     use = resolve(device, precision)
     inner = opened.with_preprocess(run.preprocess).prepared(device=use.device).split(split)
-    network = placed(run.model, use)
+    network, use = placed(run.model, use, opened.shape)
 
     def error(change: Callable[[Tensor, torch.Generator], Tensor]) -> float:
         return run_over(network, _Distorted(inner, change, seed), run.task, use).figures["error"]

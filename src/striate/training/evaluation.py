@@ -145,7 +145,7 @@ def evaluate(
         network, chosen = model.model, task or model.task
     else:
         network, chosen = model, task or Classify()
-    network = placed(network, use)
+    network, use = placed(network, use, opened.shape)
     return run_over(network, opened.prepared(device=use.device).split(split), chosen, use, views=views, batch=batch)
 
 

@@ -134,7 +134,8 @@ def _ready(
     use = resolve(device, precision)
     name = model if isinstance(model, str) else name_of(model)
     chosen = recipes.default(name, recipes.known_as(opened)) if recipe is None else recipes.get(recipe)
-    network = placed(copy.deepcopy(network_for(model, opened, seed)), use).train()
+    network, use = placed(copy.deepcopy(network_for(model, opened, seed)), use, opened.shape)
+    network.train()
     return network, opened.prepared(augment=chosen.augment, device=use.device), chosen, use, tasks.make("classify", opened, chosen)
 
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from striate.core.runtime import Settings
+from striate.probe import takes_channels_last
 
 
-def placed(network: nn.Module, use: Settings) -> nn.Module:
-    """Return the network on the settings' device and in their memory format (changed in place, as torch does)."""
+def placed(network: nn.Module, use: Settings, shape: Sequence[int]) -> tuple[nn.Module, Settings]:
+    """Return the network on the settings' device and in their memory format (changed in place, as torch does), and the settings that hold for it.
+
+    `shape`: of one input. A network that flattens its maps by `view` does not take them channels last: it stays contiguous, and so do its inputs.
+    """
     network = network.to(use.device)
-    if use.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    if not use.channels_last:
+        return network, use
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    first = next((p for p in network.parameters() if p.is_floating_point()), torch.empty(0))
+    if len(shape) != 3 or takes_channels_last(network, lambda: first.new_zeros(1, *shape), training=True):
+        return network, use
+    return network.to(memory_format=torch.contiguous_format), dataclasses.replace(use, channels_last=False)  # type: ignore[call-overload]
 
 
 def forward(model: Callable[[Tensor], Any], x: Tensor, use: Settings) -> Any:
     """Return `model(x)` under the settings' precision; pictures N C H W are laid out channels last where that pays."""
-    if use.channels_last and x.dim() == 4:
-        x = x.to(memory_format=torch.channels_last)
+    if x.dim() == 4:
+        x = x.to(memory_format=torch.channels_last if use.channels_last else torch.contiguous_format)
     with torch.autocast(use.device.partition(":")[0], dtype=torch.bfloat16, enabled=use.precision == "bf16"):
         return model(x)

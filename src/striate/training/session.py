@@ -225,7 +225,7 @@ def _go(
     """Prepare, restore where there is a checkpoint, run the loop, and write how it ended, whatever happens."""
     try:
         use = resolve(device, precision)
-        network = placed(network, use)
+        network, use = placed(network, use, data.shape)
         data, held = _held_back(data, recipe, seed)
         prepared = data.prepared(augment=recipe.augment, device=use.device)
         with random_state_kept(), Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds) as training:

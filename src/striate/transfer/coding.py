@@ -113,7 +113,7 @@ def codes(
         missing = [place for place in places if not any(layer == place for layer, _ in found)]
         if missing:
             if quick is None:
-                quick = placed(_quick(model, places), use)
+                quick, use = placed(_quick(model, places), use, data.shape)
             if progress is not None:
                 progress.note(f"codes of {known.length:,} pictures ({split}, {view}) at {', '.join(missing)}")
             made = _pass(quick, data, split, missing, view, tuple(augment), seed, batch, use)

@@ -12,7 +12,7 @@ from torch import nn
 
 from striate.core.runtime import Precision, settings
 from striate.probe import tapped
-from striate.training.forward import forward
+from striate.training.forward import forward, placed
 
 PICTURES = 64
 
@@ -35,7 +35,8 @@ def domain_shift(model: nn.Module, data: Any, *, device: str = "auto", precision
     rows = np.unique(np.linspace(0, len(table) - 1, min(PICTURES, len(table))).astype(np.int64))
     part = dataclasses.replace(data, tables={"train": table.take(rows)}, given=data.preprocess).prepared(device=use.device).split("train")
     total, count = torch.zeros(0), 0
-    with tapped(copy.deepcopy(model).to(use.device), [norms[-1]]) as taps, torch.no_grad():
+    network, use = placed(copy.deepcopy(model), use, data.shape)
+    with tapped(network, [norms[-1]]) as taps, torch.no_grad():
         taps.model.eval()
         for samples in part.batches(32, epoch=0, seed=0):
             forward(taps.model, samples.x, use)

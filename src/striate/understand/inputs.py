@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError, unknown_name
-from striate.core.runtime import freed_memory_kept
 from striate.core.runtime import generator as seeded
-from striate.probe import original, traceless
+from striate.probe import original, takes_channels_last, traceless
 from striate.probe.walking import modules_of, tensors_of
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import facts, of_array, of_model, remembered
+from striate.understand.layouts import Layout
 from striate.understand.pictures import pixels_of
 from striate.zoo.published import PUBLISHED, imagenet_classes
 
@@ -66,6 +66,8 @@ class Prepared:
         self.classes, self.names, self.notes, self.seed = tuple(classes), tuple(names), list(notes), seed
         self.batch = batch or max(1, min(512, PIXELS_AT_ONCE // max(1, pixels.shape[-2] * pixels.shape[-1])))
         self._dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
+        self.layout = Layout(network)
+        self.layout.takes = takes_channels_last(network, lambda: self.preprocess(pixels[:1]))  # found now, while nobody watches the network
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -76,11 +78,11 @@ class Prepared:
         return plain.to(self.pixels.dtype) / 255 if plain.dtype == torch.uint8 else plain.to(self.pixels.dtype)
 
     def preprocess(self, pixels: Tensor) -> Tensor:
-        """Return the network's input for pixels N C H W, differentiable."""
+        """Return the network's input for pixels N C H W, differentiable, laid out as the network takes it best."""
         made = pixels if self._preprocess is None else self._preprocess(pixels)
         if not isinstance(made, Tensor):
             raise ArgumentError(f"preprocess: returned {type(made).__name__}, expected a tensor N C H W")
-        return made.to(self._dtype)
+        return self.layout(made.to(self._dtype))
 
     def model(self, pixels: Tensor) -> Tensor:
         """Return logits N K for pixels N C H W in [0, 1], preprocessing inside, differentiable; half precision is raised to float32."""
@@ -242,8 +244,6 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     if channels is not None and pixels.shape[1] != channels:
         pixels, told = _recoloured(pixels, channels)
         changed.append(told)
-    if pixels.device.type == "cpu" and freed_memory_kept():
-        pixels = pixels.contiguous(memory_format=torch.channels_last)  # 1.05 to 1.3 times quicker there, where memory is not asked for anew
     with traceless(inner), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

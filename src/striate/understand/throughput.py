@@ -21,6 +21,7 @@ from striate.core.errors import ArgumentError, StriateError
 from striate.core.runtime import freed_memory_kept, settings
 from striate.probe import edited
 from striate.surgery import Incremental, fuse_batch_norm
+from striate.understand.layouts import Layout
 from striate.understand.pixel_gradients import scores_and_gradients
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Throughput:
         for weight in self.weights:
             weight.requires_grad_(False)
         for numbers in torch.split(torch.arange(count), self.batch):
-            yield scores_and_gradients(self.quick, self._laid(make(numbers)), target.expand(len(numbers)))
+            yield scores_and_gradients(self.quick, make(numbers), target.expand(len(numbers)))
 
     def told(self, agreements: Sequence[float]) -> list[str]:
         """Return what a person should know about the precision, given the rank correlations of all pictures that were compared."""
@@ -116,9 +117,9 @@ class Throughput:
             if self._picture is not None and self.incremental is not None:
                 runner = copy.copy(self.quick)
                 runner.network = self.incremental
-                self.incremental.around(runner.preprocess(self._laid(self._picture[None])))
+                self.incremental.around(runner.preprocess(self._picture[None]))
             try:
-                return torch.cat([runner.model(self._laid(make(part))) for part in torch.split(numbers, self.batch)])
+                return torch.cat([runner.model(make(part)) for part in torch.split(numbers, self.batch)])
             finally:
                 if self.incremental is not None:
                     self.incremental.around(None)
@@ -144,22 +145,19 @@ class Throughput:
         self._whole = not same or not self.incremental.work.worth(min(count, self.batch))
         return not self._whole
 
-    def _laid(self, pixels: Tensor) -> Tensor:
-        return pixels.contiguous(memory_format=torch.channels_last)
-
     def _make(self, *, last: bool) -> None:
         made = _copied(self.p.network)
         if made is None:
             return
-        if last:
+        if last and self.p.layout.takes:
             made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights = [parameter for parameter in made.parameters() if parameter.requires_grad_(False).dtype == torch.float32]
         trial = copy.copy(self.p)
-        trial.network = made
+        trial.network, trial.layout = made, Layout(made, takes=self.p.layout.takes)
         order: list[str] = []
         names = [name for name, module in made.named_modules() if name and isinstance(module, _WEIGHTED)]
         with torch.no_grad(), edited(made, {name: partial(_passed, order, name) for name in names}) if names else nullcontext():
-            given = trial.model(self._laid(self.p.pixels[:1]))
+            given = trial.model(self.p.pixels[:1])
         wanted = self.p.logits[:1]
         if not _same(given, wanted):
             self.p.notes.append("a faster copy of this network does not compute the same, so the network itself was run")
@@ -167,12 +165,12 @@ class Throughput:
         self.overwriting = self._writable(trial)
         if self.bf16 and order:
             _keep_exact(made.get_submodule(order[-1]), self.p.pixels.device.type)
-        self.quick.network = made
+        self.quick.network, self.quick.layout = made, trial.layout
 
     def _writable(self, trial: Prepared) -> list[nn.ReLU]:
         """Return the ReLUs that may write over their input: all, or none where a picture or noise tells that another box reads it."""
         noise = torch.rand(self.p.pixels[:1].shape, generator=torch.Generator().manual_seed(0)).to(self.p.pixels)
-        seen = self._laid(torch.cat([self.p.pixels[:1], noise, 1 - noise]))
+        seen = torch.cat([self.p.pixels[:1], noise, 1 - noise])
         relus = [module for module in trial.network.modules() if isinstance(module, nn.ReLU) and not module.inplace]
         with torch.no_grad():
             wanted = trial.model(seen)

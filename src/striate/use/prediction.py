@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from striate.core.errors import ArgumentError, DataError, PictureError
 from striate.core.runtime import Precision, settings
 from striate.training.evaluation import Views, logits_of
+from striate.training.forward import forward, placed
 from striate.use.files import find
 
 if TYPE_CHECKING:
@@ -82,11 +83,9 @@ class _Predictor:
     """The network on its device, ready for lists of files."""
 
     def __init__(self, run: Run, top: int, views: Views, device: str, precision: Precision) -> None:
-        self.use = settings(device, precision)
-        self.model = run.model.to(self.use.device).eval()
-        if self.use.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.preprocess: Any = run.preprocess
+        self.preprocess = cast("Any", run.preprocess)
+        shape = (self.preprocess.channels, *self.preprocess.size)
+        self.model, self.use = placed(run.model.eval(), settings(device, precision), shape)
         self.task, self.classes, self.top, self.views = run.task, run.classes, min(top, len(run.classes)), views
 
     def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
@@ -106,10 +105,7 @@ class _Predictor:
     @torch.no_grad()
     def _shares(self, pictures: Tensor) -> tuple[list[list[float]], list[list[int]]]:
         x = self.preprocess(pictures).to(self.use.device)
-        if self.use.channels_last:
-            x = x.to(memory_format=torch.channels_last)
-        with torch.autocast(self.use.device.partition(":")[0], dtype=torch.bfloat16, enabled=self.use.precision == "bf16"):
-            output = logits_of(self.model, x, self.views)
+        output = forward(lambda seen: logits_of(self.model, seen, self.views), x, self.use)
         best = self.task.decode(output).float().topk(self.top, dim=1)
         return best.values.tolist(), best.indices.tolist()
 
