@@ -4,6 +4,7 @@ from .backward_rules import Rules as Rules
 from .backward_rules import deconvnet as deconvnet
 from .backward_rules import guided as guided
 from .backward_rules import placed as placed
+from .backward_rules import ruled as ruled
 from .backward_rules import rules as rules
 from .calls import Call as Call
 from .calls import Recording as Recording

@@ -48,6 +48,11 @@ class Rules(Mode):
         left = tuple(f"{count} x {name}: no ReLU, left with its own derivative" for name, count in sorted(self.untouched.items()))
         return self._notes + left
 
+    def gradient(self, score: Tensor, at: Tensor) -> Tensor:
+        """Return what comes back from a sum of scores at a tensor by the rules, in a block of `ruled`."""
+        with self:
+            return torch.autograd.grad(score, at)[0]
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         name = operator(func)
@@ -76,16 +81,25 @@ def rules(model: nn.Module, *, relu: ReluRule = "gradient", pool: PoolRule = "gr
     Raises `ArgumentError` at the end of the block when a rule was asked for and nothing was changed: the result would be the plain gradient.
     Source: Zeiler and Fergus 2014; Springenberg et al. 2015; row U6.
     """
+    with ruled(model, relu=relu, pool=pool) as active, traceless(model), active:
+        yield active
+
+
+@contextmanager
+def ruled(model: nn.Module, *, relu: ReluRule = "gradient", pool: PoolRule = "gradient") -> Iterator[Rules]:
+    """As `rules`, for a block around which the model is kept already; gradients are taken by `.gradient` of what it yields.
+
+    The forward pass is then not watched operator by operator, which takes a fifth of its time.
+    """
     for what, value, allowed in (("relu rule", relu, _RELU_RULES), ("pool rule", pool, ("gradient", "switches"))):
         if value not in allowed:
             raise unknown_name(what, value, allowed)
-    _, notes = original(model)
-    with traceless(model) as inner, ExitStack() as stack:
-        active = Rules(inner, relu, pool, notes)
+    inner, notes = original(model)
+    active = Rules(inner, relu, pool, notes)
+    with ExitStack() as stack:
         if scripted(inner):  # its executor's own derivative of ReLU would pass by torch's operators
             stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined]
         stack.enter_context(_Clamps() if relu != "gradient" else ExitStack())
-        stack.enter_context(active)
         yield active
     if relu != "gradient" and not active.relus:
         others = f"; it passed {', '.join(sorted(active.untouched))}, which are no ReLUs" if active.untouched else ""

@@ -14,21 +14,22 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from striate.core.runtime import random_state_kept
 from striate.probe.unwrapping import original, uncompiled
-from striate.probe.walking import modules_of, tensors_of
+from striate.probe.walking import Parts
 
 
 @contextmanager
-def traceless(model: nn.Module) -> Iterator[nn.Module]:
+def traceless(model: nn.Module, parts: Parts | None = None) -> Iterator[nn.Module]:
     """Give `model`, unwrapped from torch.compile, to work on; put back whatever the work changes, also when it raises.
 
     Kept: train or eval mode of every module, `.grad` (empty inside) and requires_grad of every parameter and buffer, the values of buffers
     (batch-norm statistics), hooks, and torch's, NumPy's and Python's random state. Parameter values are not copied: nothing here writes them.
+    `parts`: the unwrapped model's, where they are at hand.
     """
     inner, _ = original(model)
-    modules = modules_of(inner)
-    parameters, buffers = tensors_of(modules)
+    parts = parts or Parts.of(inner)
+    parameters, buffers = parts.parameters, parts.buffers
     fake = is_fake()
-    held: list[_Modes | _Flags | Values] = [_Modes(modules)]
+    held: list[_Modes | _Flags | Values] = [_Modes(parts.modules)]
     held += [] if fake else Values.of([buffer for _, buffer in buffers if not buffer.is_inference()])
     held.append(_Flags([tensor for _, tensor in (*parameters, *buffers) if tensor.is_leaf]))
     try:

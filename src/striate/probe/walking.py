@@ -7,8 +7,27 @@ explanation, took a sixth of a Grad-CAM.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A model's modules, parameters and buffers, each once: found once and handed on, since going over them costs as much as a small layer.
+
+    Parameters and buffers stand with the name their own module calls them by.
+    """
+
+    modules: list[nn.Module]
+    parameters: list[tuple[str, Tensor]]
+    buffers: list[tuple[str, Tensor]]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Parts:
+        """Walk over the model."""
+        modules = modules_of(model)
+        return cls(modules, *_tensors_of(modules))
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
@@ -22,8 +41,7 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     return found
 
 
-def tensors_of(modules: list[nn.Module]) -> tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]]:
-    """Return the parameters and the buffers that these modules hold, each once, with the name its own module calls it by."""
+def _tensors_of(modules: list[nn.Module]) -> tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]]:
     seen = set[int]()
     found: tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]] = [], []
     for module in modules:

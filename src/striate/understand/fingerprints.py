@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from striate.core.storage import digest
-from striate.probe.walking import modules_of, tensors_of
+from striate.probe.walking import Parts
 
 WHOLE, SAMPLES = 4096, 64
 """Tensors up to so many numbers are compared whole, larger ones by so many of their numbers, and by where they lie and how often torch wrote them."""
 T = TypeVar("T")
-Tensors: TypeAlias = "tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]]"
-"""Parameters and buffers, as `tensors_of` gives them."""
 _KNOWN: WeakKeyDictionary[nn.Module, tuple[Any, dict[str, Any]]] = WeakKeyDictionary()
 
 
-def facts(model: nn.Module, tensors: Tensors | None = None) -> dict[str, Any]:
+def facts(model: nn.Module, parts: Parts | None = None) -> dict[str, Any]:
     """Return what is known of a network, to be added to: emptied as soon as its weights are no longer the same (`state`)."""
-    now = state(model, tensors)
+    now = state(model, parts)
     seen, known = _KNOWN.get(model, (None, {}))
     if seen != now:
         known = {}
@@ -40,15 +37,16 @@ def remembered(known: dict[str, Any], what: str, find: Callable[[], T]) -> T:
     return found
 
 
-def state(model: nn.Module, tensors: Tensors | None = None) -> tuple[Any, ...]:
+def state(model: nn.Module, parts: Parts | None = None) -> tuple[Any, ...]:
     """Return what tells within a millisecond that weights and statistics changed: names, places, torch's version counters, a checksum of samples.
 
-    A single number of a large tensor written behind torch's back (through `.data`) may go unseen. `tensors`: the network's, where they are at hand.
+    A single number of a large tensor written behind torch's back (through `.data`) may go unseen. `parts`: the network's, where they are at hand.
     """
+    parts = parts or Parts.of(model)
     samples: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     found: list[tuple[Any, ...]] = []
     with torch.no_grad():
-        for name, tensor in itertools.chain(*(tensors_of(modules_of(model)) if tensors is None else tensors)):
+        for name, tensor in (*parts.parameters, *parts.buffers):
             found.append((name, tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version))  # noqa: SLF001
             samples.setdefault((tensor.dtype, tensor.device), []).append(_sampled(tensor))
         return tuple(found), tuple(zlib.crc32(_bytes(torch.cat(group))) for group in samples.values())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from striate.core.errors import ArgumentError, unknown_name
 from striate.core.runtime import generator as seeded
 from striate.probe import original, takes_channels_last, traceless
-from striate.probe.walking import modules_of, tensors_of
+from striate.probe.walking import Parts
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import facts, of_array, of_model, remembered
 from striate.understand.layouts import Layout
@@ -52,6 +52,7 @@ class Prepared:
         network: nn.Module,
         pixels: Tensor,
         preprocess: Any,
+        parts: Parts,
         *,
         target: Any = None,
         classes: Sequence[str] = (),
@@ -65,8 +66,9 @@ class Prepared:
         self.known = known
         self.classes, self.names, self.notes, self.seed = tuple(classes), tuple(names), list(notes), seed
         self.batch = batch or max(1, min(512, PIXELS_AT_ONCE // max(1, pixels.shape[-2] * pixels.shape[-1])))
-        self._dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
-        self.layout = Layout(network)
+        weights = [p for _, p in parts.parameters]
+        self._dtype = next((p.dtype for p in weights if p.is_floating_point()), torch.float32)
+        self.layout = Layout(weights)
         self.layout.takes = takes_channels_last(network, lambda: self.preprocess(pixels[:1]))  # found now, while nobody watches the network
 
     def __len__(self) -> int:
@@ -232,29 +234,28 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     inner, notes = original(network)
     how, said = chosen_preprocess(preprocess, own)
     said += assumed(inner, preprocess)
-    modules = modules_of(inner)
-    tensors = tensors_of(modules)
-    known = facts(inner, tensors)
+    parts = Parts.of(inner)
+    known = facts(inner, parts)
     check_weights(inner, known)
     pixels, names, changed = pixels_of(images, how)
-    first = next((p for p in inner.parameters() if p.is_floating_point()), None)
+    first = next((p for _, p in parts.parameters if p.is_floating_point()), None)
     if first is not None:
         pixels = pixels.to(first.device, torch.float64 if first.dtype == torch.float64 else torch.float32)
     channels = getattr(how, "channels", None) or _channels(inner)
     if channels is not None and pixels.shape[1] != channels:
         pixels, told = _recoloured(pixels, channels)
         changed.append(told)
-    with traceless(inner), ExitStack() as stack:
+    with traceless(inner, parts), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(pixels.device.type, enabled=False))
-        if any(module.training for module in modules):
+        if any(module.training for module in parts.modules):
             inner.eval()
-        for _, parameter in tensors[0]:
+        for _, parameter in parts.parameters:
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
         words = [*notes, *said, *changed]
-        ready = Prepared(inner, pixels, how, target=target, classes=classes, names=names, notes=words, batch=batch, seed=seed, known=known)
+        ready = Prepared(inner, pixels, how, parts, target=target, classes=classes, names=names, notes=words, batch=batch, seed=seed, known=known)
         try:
             yield ready
         except RuntimeError as error:

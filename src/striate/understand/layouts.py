@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 HEAVY, A_PIXEL = 1_000_000, 128
 """Filter weights that are not laid out channels last are laid out anew in every pass, forward and backward: above so many, and above so many for
@@ -13,10 +15,11 @@ each pixel of the batch, that costs more than the layout saves. ResNet-18 and VG
 class Layout:
     """Lays a network's inputs N C H W out as it computes them best; other inputs are left alone. `takes`: whether it takes them channels last."""
 
-    def __init__(self, network: nn.Module, *, takes: bool = False) -> None:
-        filters = [p for p in network.parameters() if p.dim() == 4 and p.shape[-2:].numel() > 1]
+    def __init__(self, weights: Iterable[Tensor], *, takes: bool = False) -> None:
+        """`weights`: the network's parameters."""
+        large = [p for p in weights if p.dim() == 4 and p.shape[-1] * p.shape[-2] > 1]
         self.takes = takes
-        self.foreign = sum(p.numel() for p in filters if not p.is_contiguous(memory_format=torch.channels_last))
+        self.foreign = sum(p.numel() for p in large if not p.is_contiguous(memory_format=torch.channels_last))
         """Filter weights that are not channels last."""
 
     def __call__(self, x: Tensor) -> Tensor:

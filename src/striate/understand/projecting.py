@@ -12,7 +12,7 @@ from torch import Tensor
 
 from striate import draw
 from striate.core.errors import ArgumentError
-from striate.probe import rules, tapped
+from striate.probe import ruled, tapped
 from striate.probe.backward_rules import PoolRule, ReluRule
 from striate.understand.explanation import Explanation
 from striate.understand.figures import ROWS, captions, picture_of, side_of
@@ -49,12 +49,12 @@ def projected(
     parts: list[Tensor] = []
     active = None
     try:
-        with rules(p.network, relu=relu, pool=pool) as active:
+        with ruled(p.network, relu=relu, pool=pool) as active:
             for start in range(0, len(pixels), p.batch):
                 part = slice(start, min(start + p.batch, len(pixels)))
                 x = pixels[part].detach().clone().requires_grad_()
                 scores = pick(_reached(p, x, layer), part)
-                parts.append(torch.autograd.grad(scores.sum(), x)[0])
+                parts.append(active.gradient(scores.sum(), x))
     except ArgumentError:
         if not bare or active is None or active.relus or sum(map(len, parts)) != len(pixels):
             raise

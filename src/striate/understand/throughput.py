@@ -153,7 +153,7 @@ class Throughput:
             made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights = [parameter for parameter in made.parameters() if parameter.requires_grad_(False).dtype == torch.float32]
         trial = copy.copy(self.p)
-        trial.network, trial.layout = made, Layout(made, takes=self.p.layout.takes)
+        trial.network, trial.layout = made, Layout(self.weights, takes=self.p.layout.takes)
         order: list[str] = []
         names = [name for name, module in made.named_modules() if name and isinstance(module, _WEIGHTED)]
         with torch.no_grad(), edited(made, {name: partial(_passed, order, name) for name in names}) if names else nullcontext():
