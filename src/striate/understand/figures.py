@@ -33,12 +33,14 @@ _SPELLED = {
     "smoothgrad": "SmoothGrad",
 }
 """Methods whose name is spelled otherwise than their function's."""
+UNIT = "\u2009%"
+"""How percentages end."""
 ROWS = 12
 """Pictures a figure of maps shows; its title says when there are more."""
 
 
 def figure(explanation: Explanation, *, bare: bool = False) -> Figure:
-    """Draw an explanation; `bare`: a kind's figure goes without its title, which says no more than the heading above it.
+    """Draw an explanation; `bare`: a kind's figure goes without the method's name in its title, since the heading above it says that.
 
     Raises `ArgumentError` when it holds nothing that can be drawn.
     """
@@ -80,9 +82,34 @@ def map_figure(explanation: Explanation, *, name: str = "map", title: str | None
             picture = picture_of(pixels[number])
             cell = draw.Panel(values=values[number], signed=signed, shape=(picture.shape[-2], picture.shape[-1]))
             rows.append([draw.Panel(picture, caption=words[number]), cell, draw.Panel(picture, values[number], signed=signed, bar=False)])
-    said = titled(explanation) if title is None else title
-    said += f"{' (first' if said else 'The first'} {ROWS} of {len(values)}{')' if said else ''}" if len(values) > ROWS else ""
-    return draw.panels(rows, title=said, size=None if pixels is None else side_of(pixels))
+    said = seen(titled(explanation) if title is None else title, gathered(values))
+    return draw.panels(rows, title=said + first_of(len(values)), size=None if pixels is None else side_of(pixels))
+
+
+def seen(name: str, what: str) -> str:
+    """Return a title: the method's name, where there is one, and what is seen."""
+    return f"{name}: {what}" if name and what else name or what[:1].upper() + what[1:]
+
+
+def first_of(count: int) -> str:
+    """Return the end of a title where fewer than `count` rows are shown."""
+    return f" (first {ROWS} of {count})" if count > ROWS else ""
+
+
+def gathered(maps: np.ndarray[Any, Any]) -> str:
+    """Say on how little of the picture half of each map N H W lies, by size; empty for blank maps."""
+    flat = np.sort(np.abs(maps.reshape(len(maps), -1).astype(np.float64)), axis=1)[:, ::-1]
+    flat = flat[flat[:, 0] > flat[:, -1]]  # a flat map gathers nowhere
+    if not len(flat):
+        return ""
+    shares = ((flat.cumsum(1) < flat.sum(1, keepdims=True) / 2).sum(1) + 1) / flat.shape[1]
+    return f"half of it lies on {between(shares)} of the picture"
+
+
+def between(shares: np.ndarray[Any, Any]) -> str:
+    """Spell shares as one percentage, or as the range they cover."""
+    low, high = (draw.percent(float(share), 0 if share >= 0.095 else 1) for share in (shares.min(), shares.max()))
+    return low if low == high else f"{low.removesuffix(UNIT)} to {high}"
 
 
 def side_of(pixels: np.ndarray[Any, Any]) -> float:
@@ -116,6 +143,12 @@ def _brief(name: str, most: int = 14) -> str:
     """Return a file's name without its ending, its middle cut out where it is long: the class behind it must be seen too."""
     stem = name.rpartition(".")[0] or name
     return stem if len(stem) <= most else f"{stem[: most // 2]}…{stem[-(most // 2 - 1) :]}"
+
+
+def asked_for(explanation: Explanation) -> str:
+    """Return the name of the class explained where there is one, else `its class`; ImageNet's first name of several."""
+    numbers = set(explanation.target or ())
+    return class_name(explanation, numbers.pop()).partition(",")[0] if len(numbers) == 1 else "its class"
 
 
 def class_name(explanation: Explanation, number: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import draw
-from striate.understand.figures import ROWS, captions, picture_of, side_of, titled
+from striate.understand.figures import ROWS, captions, first_of, gathered, picture_of, seen, side_of, titled
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -35,8 +35,8 @@ def fine_figure(explanation: Explanation) -> Figure:
         cell = draw.Panel(values=np.clip(values, -reach, reach), signed=signed, low=-reach if signed else 0.0, high=reach, caption=raw)
         over = draw.Panel(picture, smoothed(np.abs(values)), signed=False, low=0.0, bar=False, caption="size, smoothed")
         rows.append([draw.Panel(picture, caption=words[number]), cell, over])
-    more = f" (first {ROWS} of {len(explanation)})" if len(explanation) > ROWS else ""
-    return draw.panels(rows, title=titled(explanation) + more, size=side_of(pixels))
+    title = seen(titled(explanation), gathered(explanation.arrays["map"])) + first_of(len(explanation))
+    return draw.panels(rows, title=title, size=side_of(pixels))
 
 
 def smoothed(values: np.ndarray[Any, Any], share: float = SMOOTH) -> np.ndarray[Any, Any]:

@@ -12,7 +12,7 @@ from striate import draw
 from striate.core.errors import ArgumentError
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
-from striate.understand.figures import ROWS, captions, class_name, picture_of, titled
+from striate.understand.figures import ROWS, asked_for, between, captions, class_name, first_of, picture_of, seen, titled
 from striate.understand.inputs import prepare
 from striate.understand.registry import method
 from striate.understand.standins import stand_in
@@ -89,8 +89,9 @@ def figure(explanation: Explanation) -> Figure:
         cells.append(draw.Panel(coloured, caption="winner while covered", legend=legend))
         cells.append(draw.Panel(picture, arrays["map"][number], caption="fall when covered"))
         rows.append([*cells])
-    more = f" (first {ROWS} of {len(explanation)})" if len(explanation) > ROWS else ""
-    return draw.panels(rows, title=titled(explanation) + more, width=800)
+    kept = arrays["probability"].reshape(len(explanation), -1).min(1)
+    found = f"covered at its worst place, p({asked_for(explanation)}) is {between(kept)} instead of {between(arrays['probability_before'])}"
+    return draw.panels(rows, title=seen(titled(explanation), found) + first_of(len(explanation)), width=800)
 
 
 def _covered(fast: Throughput, picture: Tensor, cover: Tensor, places: list[tuple[int, int]], side: int, goal: Tensor, score: str) -> Run:

@@ -12,7 +12,7 @@ from striate.core.errors import ArgumentError
 from striate.core.runtime import derived_seed
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
-from striate.understand.figures import ROWS, captions, picture_of, titled
+from striate.understand.figures import ROWS, asked_for, between, captions, first_of, picture_of, seen, titled
 from striate.understand.fine_maps import smoothed
 from striate.understand.registry import method, methods
 
@@ -96,8 +96,8 @@ def figure(explanation: Explanation) -> Figure:
         cells.append(draw.Panel(_marked(picture, marks), caption="seeds", legend=legend))
         cells.append(draw.Panel(np.where(mask[None] > 0, picture, 1 - 0.12 * (1 - picture)), caption=f"object, {share} of the picture"))
         rows.append([*cells])
-    more = f" (first {ROWS} of {len(explanation)})" if len(explanation) > ROWS else ""
-    return draw.panels(rows, title=titled(explanation) + more, width=800)
+    found = f"{between(arrays['mask'].reshape(len(explanation), -1).mean(1))} of the picture is taken for {asked_for(explanation)}"
+    return draw.panels(rows, title=seen(titled(explanation), found) + first_of(len(explanation)), width=800)
 
 
 def _seeds(values: NDArray[Any], foreground: float, background: float) -> NDArray[np.int8]:
