@@ -46,8 +46,9 @@ def check_name(name: str) -> None:
     if not source or not what:
         raise ArgumentError(f"model: got {name!r}, expected timm:NAME, torchvision:NAME or package.module:factory")
     top = source.partition(".")[0]
-    if not all(part.isidentifier() for part in source.split(".")):
-        raise ArgumentError(f"model: {source!r} in {name!r} is not a module's name; for a file nets.py in this folder write nets:{what}")
+    if source.endswith(".py") or not all(part.isidentifier() for part in source.split(".")):
+        file = Path(source).stem if Path(source).suffix == ".py" else "nets"
+        raise ArgumentError(f"model: {source!r} in {name!r} is not a module's name; for a file {file}.py in this folder write {file}:{what}")
     if importlib.util.find_spec(top) is None and not _in_this_folder(top):
         advice = (
             f"install it (pip install {top}; `-c constraints.txt` keeps it from replacing torch)"
