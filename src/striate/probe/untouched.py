@@ -97,8 +97,9 @@ class Values:
         groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
         for tensor in tensors:
             if tensor.layout is torch.strided and not tensor.is_meta:
-                groups.setdefault((tensor.dtype, tensor.device), []).append(tensor.detach())
-        return [cls(group, _line(group)) for group in groups.values()]
+                groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+        with torch.no_grad():
+            return [cls(group, _line(group)) for group in groups.values()]
 
     def restore(self) -> None:
         """Put back the values of those that changed, and touch no other: batch norm writes without raising the version counter."""
@@ -111,7 +112,7 @@ class Values:
 
 
 def _line(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+    return torch.cat([tensor if tensor.dim() == 1 else tensor.reshape(-1) for tensor in tensors])
 
 
 _TABLES = (

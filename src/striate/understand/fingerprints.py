@@ -56,7 +56,7 @@ def _sampled(tensor: Tensor) -> Tensor:
     count = tensor.numel()
     if count > WHOLE and _dense(tensor):
         return tensor.as_strided((SAMPLES,), (count // SAMPLES,))
-    line = tensor.detach().reshape(-1)
+    line = tensor if tensor.dim() == 1 else tensor.reshape(-1)
     return line if count <= WHOLE else line[:: count // SAMPLES]
 
 
