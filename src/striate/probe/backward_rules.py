@@ -49,9 +49,15 @@ class Rules(Mode):
         return self._notes + left
 
     def gradient(self, score: Tensor, at: Tensor) -> Tensor:
-        """Return what comes back from a sum of scores at a tensor by the rules, in a block of `ruled`."""
+        """Return what comes back from a sum of scores at a tensor by the rules, in a block of `ruled`.
+
+        Raises `ArgumentError` where nothing differentiable leads from one to the other.
+        """
         with self:
-            return torch.autograd.grad(score, at)[0]
+            found = torch.autograd.grad(score, at, allow_unused=True)[0] if score.requires_grad else None
+        if found is None:
+            raise ArgumentError("model: this does not depend differentiably on the pixels (preprocess= or the network cuts the gradient)")
+        return found
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}

@@ -14,6 +14,8 @@ from striate.core.errors import ArgumentError
 from striate.understand.explanation import Explanation
 from striate.understand.figures import ROWS, class_name, picture_of
 from striate.understand.inputs import Prepared
+from striate.understand.pixel_gradients import gradient_at
+from striate.understand.scoring import several
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -41,7 +43,7 @@ def slope(p: Prepared, pixels: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient at the pixels of the cross-entropy of `labels`, each picture its own (a sum over the batch)."""
     x = pixels.detach().clone().requires_grad_()
     loss = torch.nn.functional.cross_entropy(p.model(x), labels, reduction="sum")
-    return torch.autograd.grad(loss, x)[0]
+    return gradient_at(x, loss)
 
 
 def scores(p: Prepared, pixels: Tensor) -> Tensor:
@@ -88,6 +90,7 @@ def stretched(p: Prepared, found: Tensor, wanted: Tensor, *, targeted: bool) -> 
 
 def aimed(p: Prepared, *, targeted: bool) -> Tensor:
     """Return the class each attack goes to (targeted) or away from (the predicted one), N; what needs no attack is noted."""
+    several(p.logits)
     predicted = p.logits.argmax(1)
     if not targeted:
         return predicted

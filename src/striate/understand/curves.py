@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from striate.understand.scoring import shares
 from striate.understand.standins import Value, stand_in
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def curves(fast: Throughput, p: Prepared, number: int, orders: Array, blocks: Te
         gone = both[numbers // len(when)] < when[numbers % len(when), None]
         return torch.where(gone.to(picture.device)[:, where][:, None], instead, picture)
 
-    run = fast.run(2 * len(orders) * len(when), make, lambda logits: logits.softmax(1)[:, goal])
-    shares = run.logits.double().softmax(1)[:, goal].view(2, len(orders), len(when)).cpu().numpy()
-    areas = np.trapezoid(shares, steps / count, axis=2)
+    run = fast.run(2 * len(orders) * len(when), make, lambda logits: shares(logits)[:, goal])
+    kept = shares(run.logits.double())[:, goal].view(2, len(orders), len(when)).cpu().numpy()
+    areas = np.trapezoid(kept, steps / count, axis=2)
     return Curves(lerf=areas[1], morf=areas[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,24 +13,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from striate.core.errors import ArgumentError, unknown_name
+from striate.core.errors import ArgumentError, StriateError, unknown_name
 from striate.core.runtime import generator as seeded
 from striate.probe import original, takes_channels_last, traceless
 from striate.probe.walking import Parts
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import facts, of_array, of_model, remembered
 from striate.understand.layouts import Layout
+from striate.understand.opening import assumed
+from striate.understand.opening import chosen_preprocess as chosen_preprocess  # noqa: PLC0414
+from striate.understand.opening import opened as opened  # noqa: PLC0414
 from striate.understand.pictures import pixels_of
-from striate.zoo.published import PUBLISHED, imagenet_classes
+from striate.understand.scoring import scores_of
 
 if TYPE_CHECKING:
     from striate.understand.registry import Kind
 
 PIXELS_AT_ONCE = 32 * 224 * 224
 """Of one chunk, unless `batch` says otherwise; small pictures come in up to 512."""
-IMAGENET = 1000
-"""Classes of ImageNet."""
 _MISFIT = re.compile(
     r"(expected input|shapes cannot be multiplied|size mismatch|must match the size|kernel size can't be greater|output size is too small"
     r"|invalid for input of size|expected .* channels|sizes? .* must match|too small)",
@@ -66,9 +70,8 @@ class Prepared:
         self.known = known
         self.classes, self.names, self.notes, self.seed = tuple(classes), tuple(names), list(notes), seed
         self.batch = batch or max(1, min(512, PIXELS_AT_ONCE // max(1, pixels.shape[-2] * pixels.shape[-1])))
-        weights = [p for _, p in parts.parameters]
-        self._dtype = next((p.dtype for p in weights if p.is_floating_point()), torch.float32)
-        self.layout = Layout(weights)
+        self._dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)  # the first layer's, as a rule
+        self.layout = Layout(p for _, p in parts.parameters)
         self.layout.takes = takes_channels_last(network, lambda: self.preprocess(pixels[:1]))  # found now, while nobody watches the network
 
     def __len__(self) -> int:
@@ -81,27 +84,35 @@ class Prepared:
 
     def preprocess(self, pixels: Tensor) -> Tensor:
         """Return the network's input for pixels N C H W, differentiable, laid out as the network takes it best."""
-        made = pixels if self._preprocess is None else self._preprocess(pixels)
-        if not isinstance(made, Tensor):
-            raise ArgumentError(f"preprocess: returned {type(made).__name__}, expected a tensor N C H W")
+        made = self._prepared(pixels)
         return self.layout(made.to(self._dtype))
 
+    def _prepared(self, pixels: Tensor) -> Tensor:
+        how = self._preprocess
+        if how is None or hasattr(how, "to_json"):
+            return pixels if how is None else how(pixels)
+        try:
+            made = how(pixels.clone())  # it may write over what it is given
+        except StriateError:
+            raise
+        except Exception as error:
+            raise ArgumentError(f"preprocess: raised {type(error).__name__}: {error}; it is given pixels N C H W in [0, 1] as one tensor") from error
+        if not isinstance(made, Tensor) or len(made) != len(pixels):
+            came = f"a tensor of shape {tuple(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+            raise ArgumentError(f"preprocess: returned {came} for pixels of shape {tuple(pixels.shape)}, expected a tensor N C H W")
+        return made
+
     def model(self, pixels: Tensor) -> Tensor:
-        """Return logits N K for pixels N C H W in [0, 1], preprocessing inside, differentiable; half precision is raised to float32."""
-        output = self.output(pixels)
-        if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
-            output = self._said(output[0], "the network returns several outputs: the first is taken for the class scores")
-        elif isinstance(found := getattr(output, "logits", None), Tensor):
-            output = found
-        if not isinstance(output, Tensor) or output.ndim != 2:
-            came = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-            raise ArgumentError(f"model: returns {came} for {len(pixels)} pictures, expected class scores N K; this method needs a classifier")
-        return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+        """Return class scores N K for pixels N C H W in [0, 1], preprocessing inside, differentiable; see `scores_of`."""
+        scores, told = scores_of(self.output(pixels), len(pixels))
+        self.notes += [note for note in told if note not in self.notes]
+        return scores
 
     def output(self, pixels: Tensor) -> Any:
         """Return what the network returns, whatever it is."""
         x = self.preprocess(pixels)
-        return self.network(x.clone() if x.data_ptr() == pixels.data_ptr() else x)  # it may begin with an operation in place
+        same = x.untyped_storage().data_ptr() == pixels.untyped_storage().data_ptr()
+        return self.network(x.clone() if same else x)  # it may begin with an operation in place
 
     def misfit(self) -> str:
         """Return what torch says when the network is run on one of the pictures, where they do not fit it; empty where they do."""
@@ -140,8 +151,10 @@ class Prepared:
     def _class(self, value: Any) -> int:
         count = self.logits.shape[1]
         if isinstance(value, str):
+            if not self.classes:
+                raise ArgumentError(f"target: unknown class {value!r}: no class names are known for this model; give a number from 0 to {count - 1}")
             if value not in self.classes:
-                raise unknown_name("class", value, self.classes or map(str, range(count)))
+                raise unknown_name("class", value, self.classes)
             return self.classes.index(value)
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < count:
             raise ArgumentError(f"target: got {value!r}, expected a class from 0 to {count - 1}" + (" or its name" if self.classes else ""))
@@ -214,11 +227,6 @@ class Prepared:
             classes=self.classes,
         )
 
-    def _said(self, value: Any, note: str) -> Any:
-        if note not in self.notes:
-            self.notes.append(note)
-        return value
-
 
 @contextmanager
 def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = None, batch: int | None = None, seed: int = 0) -> Iterator[Prepared]:
@@ -230,15 +238,18 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     Gradients are enabled inside: use torch.no_grad() where none are wanted.
     Raises `ArgumentError` for images, classes or weights (NaN) that will not do.
     """
+    seed = _whole("seed", seed)
+    batch = None if batch is None else _whole("batch", batch, least=1)
     network, own, classes = opened(model)
     inner, notes = original(network)
     how, said = chosen_preprocess(preprocess, own)
     said += assumed(inner, preprocess)
     parts = Parts.of(inner)
+    _check_callable(inner, parts)
     known = facts(inner, parts)
     check_weights(inner, known)
     pixels, names, changed = pixels_of(images, how)
-    first = next((p for _, p in parts.parameters if p.is_floating_point()), None)
+    first = next((p for p in inner.parameters() if p.is_floating_point()), None)
     if first is not None:
         pixels = pixels.to(first.device, torch.float64 if first.dtype == torch.float64 else torch.float32)
     channels = getattr(how, "channels", None) or _channels(inner)
@@ -250,7 +261,10 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(pixels.device.type, enabled=False))
         if any(module.training for module in parts.modules):
-            inner.eval()
+            try:
+                inner.eval()
+            except NotImplementedError as error:  # an exported program
+                raise ArgumentError(f"model: it cannot be put in evaluation mode ({error}); give the network it was made from") from error
         for _, parameter in parts.parameters:
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
@@ -265,74 +279,29 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
             raise
 
 
-def opened(model: Any) -> tuple[nn.Module, Any, tuple[str, ...]]:
-    """Return a Run's (or its folder's) network, preprocess and classes; of a module itself, and what its loaded weights brought along."""
-    from striate.training import Run
-    from striate.zoo import loaded_into
-
-    if isinstance(model, Run):
-        if not hasattr(model.preprocess, "fit"):
-            raise ArgumentError(f"{model.folder}: this run does not take pictures, so there is nothing to see in them")
-        return model.model, model.preprocess, tuple(model.classes)
-    if not isinstance(model, nn.Module):
-        raise ArgumentError(f"model: got {type(model).__name__}, expected an nn.Module or a Run")
-    inner, _ = original(model)
-    loaded = loaded_into(inner)
-    own = getattr(inner, "preprocess", None)
-    preprocess = loaded.preprocess if loaded is not None else own if hasattr(own, "to_json") else None
-    if bare_imagenet(inner):
-        return model, preprocess or _imagenets(inner), imagenet_classes()
-    return model, preprocess, loaded.classes if loaded is not None and not loaded.fresh else ()
+def _whole(name: str, value: Any, *, least: int | None = None) -> int:
+    """Return a whole number of any kind as int; raises `ArgumentError`."""
+    allowed = "a whole number" + ("" if least is None else f", {least} or more")
+    try:
+        found = operator.index(value)
+    except TypeError as error:
+        raise ArgumentError(f"{name}: got {value!r}, expected {allowed}") from error
+    if least is not None and found < least:
+        raise ArgumentError(f"{name}: got {value!r}, expected {allowed}")
+    return found
 
 
-def bare_imagenet(network: nn.Module) -> bool:
-    """Tell whether a network is taken for one of ImageNet: the zoo's, for 1,000 classes of colour pictures, from a file that names no classes."""
-    from striate.zoo import loaded_into, spec_of
-
-    spec, loaded = spec_of(network), loaded_into(network)
-    if spec is None or spec.classes != IMAGENET or tuple(spec.input[:1]) != (3,) or len(spec.input) != 3:
-        return False
-    return loaded is not None and not loaded.fresh and not loaded.classes
-
-
-def assumed(network: nn.Module, preprocess: Any) -> tuple[str, ...]:
-    """Return what is taken for granted about a network of ImageNet whose file says nothing; `preprocess` is what was asked for."""
-    from striate.zoo import loaded_into
-
-    loaded = loaded_into(network)
-    if loaded is None or not bare_imagenet(network):
-        return ()
-    if preprocess is None and loaded.preprocess is None:
-        return (f"{loaded.path.name} names neither classes nor a preprocess: those of ImageNet are taken, since it has {IMAGENET:,} outputs",)
-    return (f"{loaded.path.name} names no classes: those of ImageNet are shown, since it has {IMAGENET:,} outputs",)
-
-
-def _imagenets(network: nn.Module) -> Any:
-    """Return how pictures are prepared for this architecture's published weights, else ImageNet's usual way."""
-    from striate.zoo import imagenet_preprocess, spec_of
-
-    spec = spec_of(network)
-    known = [item for item in PUBLISHED if spec is not None and item.architecture == spec.name]
-    return known[0].preprocess if known else imagenet_preprocess(min(spec.input[1:]) if spec is not None else 224)
-
-
-def chosen_preprocess(asked: Any, own: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return the preprocess to use (None: identity) and what a person should know about the choice."""
-    if asked is None:
-        if own is not None:
-            return own, ()
-        return None, ("no preprocess is known for this model, so its input is the pixels, 0 to 1, as they are; give preprocess= if it wants another",)
-    if isinstance(asked, str):
-        if asked == "identity":
-            return None, ()
-        if asked == "imagenet":
-            from striate.zoo import imagenet_preprocess
-
-            return imagenet_preprocess(), ()
-        raise unknown_name("preprocess", asked, ("imagenet", "identity"))
-    if not callable(asked):
-        raise ArgumentError(f"preprocess: got {type(asked).__name__}, expected a callable, 'imagenet' or 'identity'")
-    return asked, ()
+def _check_callable(network: nn.Module, parts: Parts) -> None:
+    """Raise `ArgumentError` for a network that cannot be run on one batch: weights not made yet, or a forward of another kind."""
+    lazy = next((name for name, tensor in (*parts.parameters, *parts.buffers) if is_lazy(tensor)), None)
+    if lazy is not None:
+        raise ArgumentError(f"model: {lazy} is not initialised yet (a lazy layer); run the network once on a batch first")
+    try:
+        inspect.signature(network.forward).bind(None)
+    except TypeError as error:
+        raise ArgumentError(f"model: its forward cannot be called with one batch of inputs ({error}); wrap it in a module that can") from error
+    except ValueError:  # compiled code does not say what it takes
+        return
 
 
 def check_weights(model: nn.Module, known: dict[str, Any] | None = None) -> None:
@@ -343,8 +312,9 @@ def check_weights(model: nn.Module, known: dict[str, Any] | None = None) -> None
 
 
 def _unsound(model: nn.Module) -> str | None:
-    named = (*model.named_parameters(), *model.named_buffers())
-    return next((name for name, tensor in named if tensor.is_floating_point() and not _finite(tensor.detach())), None)
+    weights = ((name, tensor) for name, tensor in model.named_parameters() if tensor.is_floating_point() and not _finite(tensor.detach()))
+    buffers = ((name, tensor) for name, tensor in model.named_buffers() if tensor.is_floating_point() and bool(tensor.isnan().any()))
+    return next(weights, next(buffers, ("", None)))[0] or None  # a buffer may be infinite: attention's masks are
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from striate.understand.inputs import Prepared
 
 
+CUT = "model: its scores do not depend differentiably on the pixels (preprocess= or the network cuts the gradient)"
+
+
 def scores_and_gradients(p: Prepared, pixels: Tensor, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return each picture's class score N and its gradient N C H W for pixels N C H W.
 
@@ -20,14 +23,11 @@ def scores_and_gradients(p: Prepared, pixels: Tensor, target: Tensor | None = No
     """
     leaf = pixels.detach().clone().requires_grad_()
     logits = p.model(leaf.clone())  # a network may begin with an in-place operation
-    if not logits.requires_grad:
-        raise ArgumentError("model: its scores do not depend differentiably on the pixels (preprocess= or the network cuts the gradient)")
     if target is None:
         know(p, logits)
         target = p.target
     chosen = logits.gather(1, target[:, None])[:, 0]
-    (gradient,) = torch.autograd.grad(chosen.sum(), leaf)
-    return chosen.detach(), gradient
+    return chosen.detach(), gradient_at(leaf, chosen.sum())
 
 
 def pixel_gradients(p: Prepared) -> Tensor:
@@ -36,6 +36,17 @@ def pixel_gradients(p: Prepared) -> Tensor:
     if len(parts) == 1:  # one pass gives the scores, so the predicted class, and the gradient
         return scores_and_gradients(p, p.pixels)[1]
     return torch.cat([scores_and_gradients(p, p.pixels[part], p.target[part])[1] for part in parts])
+
+
+def gradient_at(pixels: Tensor, score: Tensor, *, again: bool = False) -> Tensor:
+    """Return the gradient of one number at pixels N C H W; `again`: another is to be taken of the same pass.
+
+    Raises `ArgumentError` where nothing differentiable leads from one to the other.
+    """
+    found = torch.autograd.grad(score, pixels, retain_graph=again, allow_unused=True)[0] if score.requires_grad else None
+    if found is None:
+        raise ArgumentError(CUT)
+    return found
 
 
 def know(p: Prepared, logits: Tensor) -> None:

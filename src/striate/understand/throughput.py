@@ -7,7 +7,7 @@ output, the class scores, is what would change maps most. Variations that differ
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -41,15 +41,18 @@ _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @dataclass(frozen=True)
 class Run:
-    """Logits M K of M variations, how they were computed, and the rank correlation of bf16 with float32 over a sample (None: not compared)."""
+    """Logits M K of M variations, and how they were computed."""
 
     logits: Tensor
     precision: Literal["fp32", "bf16"]
-    agreement: float | None = None
 
 
 class Throughput:
-    """A network made fast for the pictures of one `Prepared`; the network itself is not touched."""
+    """A network made fast for the pictures of one `Prepared`; the network itself is not touched.
+
+    `agreements`, `differences`: for each run in bf16, over a sample computed in float32 too, the rank correlation of its figures, and their largest
+    difference as a share of their range.
+    """
 
     def __init__(self, p: Prepared, *, precision: Precision = "auto", batch: int | None = None) -> None:
         self.p, self.asked = p, precision
@@ -67,6 +70,7 @@ class Throughput:
         self.overwriting: list[nn.ReLU] = []
         self.weights: list[nn.Parameter] = []
         self.incremental: Incremental | None = None
+        self.agreements, self.differences = list[float](), list[float]()
         self._picture: Tensor | None = None
         self._whole = False
         """Whether running only a part of the network again was tried and does not do, or is not worth it."""
@@ -81,15 +85,25 @@ class Throughput:
         self._picture = around if around is not None and self._agrees(count, make, around) else None
         if not self.bf16 or (self.asked == "auto" and count <= 2 * SAMPLE):
             return Run(self._logits(every, make, "fp32"), "fp32")
-        found = self._logits(every, make, "bf16")
+        try:
+            found = self._logits(every, make, "bf16")
+        except Exception as error:
+            if self.asked == "bf16":
+                raise ArgumentError(f"precision: this network does not run in bf16 ({error}); use precision='auto' or 'fp32'") from error
+            self.bf16 = False
+            run = Run(self._logits(every, make, "fp32"), "fp32")  # what is wrong with it in float32 too is raised here
+            self.p.notes.append(f"computed in float32: this network does not run in bf16 ({str(error).splitlines()[0][:120]})")
+            return run
         if self.asked == "bf16":
             return Run(found, "bf16")
         figures = of(found)
         sample = figures.argsort(stable=True)[torch.linspace(0, count - 1, SAMPLE, device=figures.device).round().long()].cpu()
-        agreement = _rank_correlation(figures[sample.to(figures.device)], of(self._logits(sample, make, "fp32")))
-        if agreement >= AGREEMENT:
-            return Run(found, "bf16", agreement)
-        return Run(self._logits(every, make, "fp32"), "fp32", agreement)
+        rough, exact = figures[sample.to(figures.device)], of(self._logits(sample, make, "fp32"))
+        self.agreements.append(_rank_correlation(rough, exact))
+        self.differences.append(float((rough - exact).abs().max() / (exact.max() - exact.min()).clamp_min(1e-30)))
+        if self.agreements[-1] >= AGREEMENT:
+            return Run(found, "bf16")
+        return Run(self._logits(every, make, "fp32"), "fp32")
 
     def gradients(self, count: int, make: Callable[[Tensor], Tensor], target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the scores and pixel gradients of `count` variations in float32, batch by batch; `target` is one class, a tensor without axes."""
@@ -99,12 +113,18 @@ class Throughput:
         for numbers in torch.split(torch.arange(count), self.batch):
             yield scores_and_gradients(self.quick, make(numbers), target.expand(len(numbers)))
 
-    def told(self, agreements: Sequence[float]) -> list[str]:
-        """Return what a person should know about the precision, given the rank correlations of all pictures that were compared."""
-        refused = [value for value in agreements if value < AGREEMENT]
+    def receipts(self) -> dict[str, float]:
+        """Return the least rank correlation of bf16 with float32 and, of what was believed, the largest difference; empty where none was compared."""
+        believed = [far for near, far in zip(self.agreements, self.differences, strict=True) if near >= AGREEMENT]
+        found = {"bf16_rank_correlation": min(self.agreements)} if self.agreements else {}
+        return found | ({"bf16_difference": max(believed)} if believed else {})
+
+    def told(self) -> list[str]:
+        """Return what a person should know about the precision of all pictures that were compared."""
+        refused = [value for value in self.agreements if value < AGREEMENT]
         if not refused:
             return []
-        few = f"{len(refused)} of {len(agreements)} pictures"
+        few = f"{len(refused)} of {len(self.agreements)} pictures"
         return [f"{few} were computed in float32: bf16 changed the order of the variations (rank correlation down to {min(refused):.3f})"]
 
     def _logits(self, numbers: Tensor, make: Callable[[Tensor], Tensor], precision: Literal["fp32", "bf16"]) -> Tensor:
@@ -210,9 +230,11 @@ def _passed(order: list[str], name: str, output: Any) -> Any:
 def _keep_exact(layer: nn.Module, device: str) -> None:
     inner = layer.forward
 
+    dtype = next((p.dtype for p in layer.parameters() if p.is_floating_point()), torch.float32)
+
     def forward(x: Tensor) -> Any:
         with torch.autocast(device, enabled=False):
-            return inner(x.float())
+            return inner(x.to(dtype))
 
     layer.forward = forward
 

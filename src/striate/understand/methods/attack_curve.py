@@ -18,6 +18,7 @@ from striate.understand.inputs import Prepared, opened, prepare
 from striate.understand.methods.pgd import STEP, descended
 from striate.understand.registry import method
 from striate.understand.samples import samples_of
+from striate.understand.scoring import several
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -59,6 +60,7 @@ def attack_curve(
     found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
     other = _loaded(second)
     with prepare(model, found.pixels, preprocess=preprocess, batch=batch, seed=seed) as p:
+        several(p.logits)
         notes = list(found.notes())
         right = torch.ones(len(p), dtype=torch.bool)
         if found.labels is not None:

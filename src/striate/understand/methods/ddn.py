@@ -12,6 +12,7 @@ from striate.core.errors import ArgumentError
 from striate.understand.attacking import aimed, in_chunks, panels, stretched, told, whole
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import Prepared, prepare
+from striate.understand.pixel_gradients import gradient_at
 from striate.understand.registry import method
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _searched(p: Prepared, part: slice, labels: Tensor, steps: int, start: float
         x = (origin + delta).detach().requires_grad_()
         logits = p.model(x)
         loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-        gradient = torch.autograd.grad(-loss if targeted else loss, x)[0]
+        gradient = gradient_at(x, -loss if targeted else loss)
         turned = (logits.detach().argmax(1) == labels) == targeted
         length = delta.flatten(1).norm(dim=1)
         better = turned & (length < least)

@@ -11,6 +11,7 @@ from striate.core.errors import ArgumentError
 from striate.understand.attacking import aimed, in_chunks, panels, stretched, told, whole
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import Prepared, prepare
+from striate.understand.pixel_gradients import gradient_at
 from striate.understand.registry import method
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def deepfool(
 
 def _crossed(p: Prepared, part: slice, steps: int, candidates: int, overshoot: float, goal: Tensor | None) -> Tensor:
     origin, logits = p.pixels[part], p.logits[part]
-    if logits.shape[1] < 2:
-        raise ArgumentError("model: it tells one class only; there is no border to cross")
     ranked = logits.argsort(1, descending=True)
     own = ranked[:, 0]
     others = ranked[:, 1:candidates] if goal is None else goal[:, None]
@@ -86,7 +85,7 @@ def _borders(logits: Tensor, x: Tensor, own: Tensor, others: Tensor) -> tuple[Te
     gaps, ways = [], []
     for number in range(others.shape[1]):
         gap = logits.gather(1, others[:, number : number + 1])[:, 0] - mine
-        ways.append(torch.autograd.grad(gap.sum(), x, retain_graph=number + 1 < others.shape[1])[0])
+        ways.append(gradient_at(x, gap.sum(), again=number + 1 < others.shape[1]))
         gaps.append(gap.detach())
     return torch.stack(gaps, 1), torch.stack(ways, 1)
 

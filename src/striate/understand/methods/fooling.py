@@ -12,7 +12,9 @@ from striate.understand.attacking import panels, saved, scores, told, whole
 from striate.understand.checking import checked
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import Prepared, prepare
+from striate.understand.pixel_gradients import gradient_at
 from striate.understand.registry import method
+from striate.understand.scoring import several
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -48,6 +50,7 @@ def fooling(
             drawn = [torch.rand(p.pixels.shape[1:], generator=p.generator(number), dtype=p.pixels.dtype) for number in range(len(p))]
             images = saved(torch.stack(drawn))
     with prepare(model, images, preprocess=preprocess, target=target, batch=batch, seed=seed) as p:
+        several(p.logits)
         if target is None:
             p.target = p.logits.argmin(1)
         found, taken = _climbed(p, confidence, steps, rate)
@@ -72,7 +75,7 @@ def _climbed(p: Prepared, confidence: float, steps: int, rate: float) -> tuple[T
                 break
             now = x[rows].detach().requires_grad_()
             logits = p.model(now)
-            way = torch.autograd.grad(logits.log_softmax(1).gather(1, p.target[rows, None]).sum(), now)[0]
+            way = gradient_at(now, logits.log_softmax(1).gather(1, p.target[rows, None]).sum())
             size = way.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None, None]
             x[rows] = (x[rows] + length * way / size).clamp(0, 1)
             taken[rows] += 1

@@ -15,6 +15,7 @@ from striate.understand.explanation import Explanation
 from striate.understand.figures import ROWS, asked_for, between, captions, class_name, first_of, picture_of, seen, titled
 from striate.understand.inputs import prepare
 from striate.understand.registry import method
+from striate.understand.scoring import shares
 from striate.understand.standins import stand_in
 from striate.understand.throughput import Run, Throughput
 
@@ -59,20 +60,18 @@ def occlusion(
         grid = (len(_starts(height, side, step)), len(_starts(width, side, step)))
         fast = Throughput(p, precision=options["precision"], batch=batch)
         arrays: dict[str, list[Any]] = {name: [] for name in ("map", "probability", "winner", "probability_before", "winner_before")}
-        agreements = []
         for number, picture in enumerate(p.pixels):
             goal = p.target[number]
             run = _covered(fast, picture, stand_in(picture, options["value"]), places, side, goal, options["score"])
-            shares, scores = run.logits.softmax(1)[:, goal], _figure(run.logits, goal, options["score"])
+            chances, scores = shares(run.logits)[:, goal], _figure(run.logits, goal, options["score"])
             arrays["map"].append(_spread((scores[-1] - scores[:-1]).cpu().numpy(), places, side, (height, width)))
-            arrays["probability"].append(shares[:-1].view(grid).cpu().numpy())
+            arrays["probability"].append(chances[:-1].view(grid).cpu().numpy())
             arrays["winner"].append(run.logits[:-1].argmax(1).view(grid).cpu().numpy())
-            arrays["probability_before"].append(float(shares[-1]))
+            arrays["probability_before"].append(float(chances[-1]))
             arrays["winner_before"].append(int(run.logits[-1].argmax()))
-            agreements += [] if run.agreement is None else [run.agreement]
-        receipts = {"windows": len(places), **({"bf16_rank_correlation": min(agreements)} if agreements else {})}
+        receipts = {"windows": len(places), **fast.receipts()}
         made = {name: np.asarray(values) for name, values in arrays.items()}
-        return p.explanation("occlusion", "map", made, options=options, targeted=True, receipts=receipts, notes=fast.told(agreements))
+        return p.explanation("occlusion", "map", made, options=options, targeted=True, receipts=receipts, notes=fast.told())
 
 
 def figure(explanation: Explanation) -> Figure:
@@ -116,11 +115,11 @@ def _covered(fast: Throughput, picture: Tensor, cover: Tensor, places: list[tupl
     )
     logits = run.logits[-1].repeat(len(places) + 1, 1)
     logits[numbers] = run.logits
-    return Run(logits, run.precision, run.agreement)
+    return Run(logits, run.precision)
 
 
 def _figure(logits: Tensor, goal: Tensor, score: str) -> Tensor:
-    return logits[:, goal] if score == "logit" else logits.softmax(1)[:, goal]
+    return logits[:, goal] if score == "logit" else shares(logits)[:, goal]
 
 
 def _spread(falls: np.ndarray[Any, Any], places: list[tuple[int, int]], side: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:

@@ -43,7 +43,7 @@ def score_cam(
     with prepare(model, images, preprocess=preprocess, target=target, batch=batch, seed=seed) as p:
         seen = look(p, layer, gradients=False)
         fast = Throughput(p, precision=options["precision"], batch=batch)
-        found, agreements, left_out = [], list[float](), 0
+        found, left_out = [], 0
         for picture, maps, goal in zip(p.pixels, seen.maps, p.target, strict=True):
             flat = maps.flatten(1)
             spread = flat.amax(1) - flat.amin(1)
@@ -52,14 +52,12 @@ def score_cam(
             left_out += len(maps) - len(kept)
             seen_through = partial(_seen_through, picture, stand_in(picture, options["value"]), torch.cat([maps[kept], maps[:1] * 0]))
             run = fast.run(len(kept) + 1, seen_through, partial(_score, goal))
-            if run.agreement is not None:
-                agreements.append(run.agreement)
             gained = run.logits[:-1, goal] - run.logits[-1, goal]
             weights = torch.zeros(len(maps), dtype=maps.dtype, device=maps.device)
             weights[kept] = gained.softmax(0).to(maps.dtype)
             found.append(combined(weights[None], maps[None])[0])
-        receipts = {"channels": seen.maps.shape[1], **({"bf16_rank_correlation": min(agreements)} if agreements else {})}
-        notes = fast.told(agreements)
+        receipts = {"channels": seen.maps.shape[1], **fast.receipts()}
+        notes = fast.told()
         if left_out:
             notes.append(f"{left_out} of {len(p) * seen.maps.shape[1]} maps were left out: " + ("flat" if most is None else "flat, or beyond `most`"))
         return p.explanation(
