@@ -1,4 +1,4 @@
-"""One file to pixels, right or not at all: upright, scaled, over a stated background; anything doubtful raises `PictureError`."""
+"""One file or open picture to pixels, right or not at all: upright, scaled, over a stated background; anything doubtful raises `PictureError`."""
 
 from __future__ import annotations
 
@@ -75,8 +75,7 @@ def decode_bytes(
 
     `buffer` (flat uint8) may be decoded into: then the result is its beginning. It may hold anything else afterwards.
     """
-    if channels not in (None, 1, 3):
-        raise ArgumentError(f"channels: got {channels!r}, expected 1 (grey), 3 (colour) or None (as stored)")
+    _check_channels(channels)
     if not data:
         raise refusal(path, data)
     pixels = _quick(data, path, short_side, buffer)
@@ -85,10 +84,44 @@ def decode_bytes(
     return with_channels(pixels, channels) if channels else pixels
 
 
+def decode_open(
+    picture: Image.Image,
+    name: str = "",
+    *,
+    channels: Literal[1, 3] | None = None,
+    background: tuple[int, int, int] = WHITE,
+    short_side: int | None = None,
+) -> np.ndarray:
+    """Decode an open PIL picture, the frame it stands at, as `decode` would its file: H W C, uint8, upright. The picture is not changed.
+
+    `name` is named in errors (default: the file it was opened from). Only a JPEG read smaller by `short_side` may differ from its file, by rounding.
+    Raises `PictureError` as `decode`, `ArgumentError` for anything but a PIL picture.
+    """
+    from PIL import Image
+
+    if not isinstance(picture, Image.Image):
+        raise ArgumentError(f"{name or 'picture'}: got {type(picture).__name__}, expected a PIL picture")
+    _check_channels(channels)
+    path = str(getattr(picture, "filename", "")) or name or "the PIL picture"
+    _check_size(path, *picture.size)
+    with strict_pillow():
+        try:
+            picture.load()
+            pixels = upright(to_uint8(picture, path, background), _orientation(picture))
+        except PictureError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `_pillow`; the file may also have been closed meanwhile
+            raise _broken(path, error) from None
+    pixels = reduced(pixels, reduction(pixels.shape[0], pixels.shape[1], short_side))
+    return with_channels(pixels, channels) if channels else pixels
+
+
 def unreadable(path: str | Path, error: OSError) -> PictureError:
     """Return the error for a file the system will not let us read."""
     if isinstance(error, FileNotFoundError):
         return PictureError(path, "does not exist", "Check the name (upper and lower case count)")
+    if isinstance(error, IsADirectoryError):
+        return PictureError(Path(path), "cannot be read: it is a folder", "Give the picture files in it")
     return PictureError(path, f"cannot be read ({error.strerror or error})", "Check its permissions and the disk")
 
 
@@ -143,6 +176,11 @@ def _broken(path: str | Path, error: Exception) -> PictureError:
     if "cannot identify" in text or "not supported" in text or "unsupported" in text.lower():
         return PictureError(path, f"is of a kind Pillow cannot decode ({text})", CONVERT)
     return PictureError(path, f"is damaged ({text})", AGAIN)
+
+
+def _check_channels(channels: int | None) -> None:
+    if channels not in (None, 1, 3):
+        raise ArgumentError(f"channels: got {channels!r}, expected 1 (grey), 3 (colour) or None (as stored)")
 
 
 def _check_size(path: str | Path, width: int, height: int) -> None:

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError
-from striate.pixels import decode
+from striate.pixels import decode, decode_open
+from striate.pixels.decoding import WHITE
 
 
 def pixels_of(images: Any, preprocess: Any = None) -> tuple[Tensor, tuple[str, ...], list[str]]:
     """Return pixels N C H W (float32, or float64 where it came so) in [0, 1], the pictures' names, and notes on what was changed.
 
     `images`: a tensor or array, uint8 or float in [0, 1], N C H W or one C H W; a PIL picture; a file; or a list of any of these. Pictures and
-    files are brought to the size of `preprocess` where it has one. Raises `ArgumentError`, `PictureError`.
+    files are read by one decoder (upright, scaled, alpha over the background of `preprocess`, else white) and brought to the size of `preprocess`
+    where it has one. Raises `ArgumentError`, `PictureError`.
     """
     notes: list[str] = []
     if isinstance(images, (Tensor, np.ndarray)):
@@ -28,7 +30,7 @@ def pixels_of(images: Any, preprocess: Any = None) -> tuple[Tensor, tuple[str, .
     items: Sequence[Any] = [images] if single else images
     if not isinstance(items, Sequence) or not len(items):
         raise ArgumentError(f"images: got {_came(images)}, expected a tensor or array N C H W, PIL pictures, or files")
-    read = [_one(item, preprocess, notes) for item in items]
+    read = [_one(item, "images" if single else f"images[{number}]", preprocess, notes) for number, item in enumerate(items)]
     shapes = {tuple(each.shape[1:]) for each in read}
     if len(shapes) > 1:
         told = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes)[:4])
@@ -37,23 +39,18 @@ def pixels_of(images: Any, preprocess: Any = None) -> tuple[Tensor, tuple[str, .
     return torch.cat(read), names if any(names) else (), notes
 
 
-def _one(item: Any, preprocess: Any, notes: list[str]) -> Tensor:
+def _one(item: Any, name: str, preprocess: Any, notes: list[str]) -> Tensor:
     if isinstance(item, (Tensor, np.ndarray)):
         tensor = _tensor(item, notes)
         if tensor.ndim == 4 and len(tensor) != 1:
             raise ArgumentError(f"images: a list's items are single pictures, got one of shape {tuple(tensor.shape)}")
         return _scaled(_batched(tensor))
+    detail, background = getattr(preprocess, "detail", None), getattr(preprocess, "background", WHITE)
     if hasattr(item, "convert"):
-        return _scaled(_fitted(_of_pil(item), preprocess, notes)[None])
+        return _scaled(_fitted(decode_open(item, name, background=background, short_side=detail), preprocess, notes)[None])
     if isinstance(item, (str, Path)):
-        detail = getattr(preprocess, "detail", None)
-        return _scaled(_fitted(decode(item, short_side=detail), preprocess, notes)[None])
+        return _scaled(_fitted(decode(item, background=background, short_side=detail), preprocess, notes)[None])
     raise ArgumentError(f"images: got {_came(item)} in the list, expected tensors, arrays, PIL pictures or files")
-
-
-def _of_pil(picture: Any) -> np.ndarray[Any, Any]:
-    array = np.asarray(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
-    return array if array.ndim == 3 else array[:, :, None]
 
 
 def _fitted(picture: np.ndarray[Any, Any], preprocess: Any, notes: list[str]) -> Tensor:
@@ -69,7 +66,7 @@ def _fitted(picture: np.ndarray[Any, Any], preprocess: Any, notes: list[str]) ->
 
 
 def _tensor(images: Any, notes: list[str]) -> Tensor:
-    tensor = images.detach() if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    tensor = _dense(images.detach()) if isinstance(images, Tensor) else torch.from_numpy(_native(images))
     if tensor.ndim == 2:
         tensor = tensor[None]
     if tensor.ndim not in (3, 4) or 0 in tensor.shape:
@@ -80,6 +77,28 @@ def _tensor(images: Any, notes: list[str]) -> Tensor:
     return tensor
 
 
+def _dense(tensor: Tensor) -> Tensor:
+    """Return a tensor that holds plain values; raises `ArgumentError` for one that is sparse, nested or without values."""
+    if tensor.is_nested:
+        raise ArgumentError("images: got a nested tensor, expected one tensor N C H W; pictures of many sizes go in a list, with a preprocess")
+    if tensor.layout != torch.strided:
+        raise ArgumentError(f"images: got a tensor laid out as {tensor.layout}, expected a dense one; give images.to_dense()")
+    if tensor.is_meta:
+        raise ArgumentError("images: the tensor lies on the meta device and holds no values; give one on the CPU or the network's device")
+    return tensor
+
+
+def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array as torch takes it: numbers in this machine's byte order, at most 8 bytes each. Raises `ArgumentError`."""
+    if array.dtype.kind not in "buif":
+        hint = "; pictures of many sizes go in a list" if array.dtype == object else ""
+        raise ArgumentError(f"images: got an array of {array.dtype}, expected uint8 (0 to 255) or floats (0 to 1){hint}")
+    if np.ma.is_masked(array):
+        raise ArgumentError("images: got a masked array, expected pixels everywhere; say what stands there: images.filled(0)")
+    kind = np.dtype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return np.ascontiguousarray(array, dtype=kind)
+
+
 def _batched(tensor: Tensor) -> Tensor:
     return tensor if tensor.ndim == 4 else tensor[None]
 
@@ -87,8 +106,8 @@ def _batched(tensor: Tensor) -> Tensor:
 def _scaled(tensor: Tensor) -> Tensor:
     if tensor.dtype == torch.uint8:
         return tensor.to(torch.float32) / 255
-    if not tensor.is_floating_point():
-        raise ArgumentError(f"images: got {tensor.dtype}, expected uint8 (0 to 255) or floats (0 to 1)")
+    if not tensor.is_floating_point() or tensor.element_size() < 2:
+        raise ArgumentError(f"images: got {tensor.dtype}, expected uint8 (0 to 255) or floats (0 to 1) of 16 bits or more")
     if not bool(tensor.isfinite().all()):
         raise ArgumentError("images: some values are NaN or infinite, expected 0 to 1")
     low, high = float(tensor.min()), float(tensor.max())
