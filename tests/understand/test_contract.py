@@ -18,7 +18,7 @@ import striate.understand as u
 from striate.core.errors import ArgumentError, StriateError
 from striate.core.signature import Signature
 from striate.probe import Snapshot
-from striate.understand.registry import methods
+from striate.understand.registry import methods, options_of
 
 NAMES = methods.names()
 OF_IMAGES = tuple(entry.name for entry in methods if entry.facts["needs"] == "images")
@@ -121,7 +121,7 @@ def call(name: str, model: nn.Module, images: torch.Tensor, **more: object) -> u
     options = {key: value for key, value in (SMALL | OVER.get(name, {})).items() if key in known}
     options |= {key: value for key, value in {"preprocess": "identity", "seed": 5, **more}.items() if key in known}
     if needs == "nothing" and "shape" in known and name != "filters":
-        options["shape"] = (3, SIDE, SIDE)
+        options.setdefault("shape", (3, SIDE, SIDE))
     subject: tuple[object, ...] = (images,)
     if needs == "nothing":
         subject = ()
@@ -238,6 +238,24 @@ def test_maps_keep_their_raw_range(name: str) -> None:
     values = made.arrays["map"]
     assert made.receipts["raw_min"] == pytest.approx(float(values.min()))
     assert made.receipts["raw_max"] == pytest.approx(float(values.max()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_are_checked_whoever_calls(name: str) -> None:
+    model = net()
+    for parameter in options_of(methods.entry(name)).parameters:
+        if parameter.annotation != "Any":
+            with pytest.raises(ArgumentError, match=f"{parameter.name}: got <object"):
+                call(name, model, pictures(), **{parameter.name: object()})
+        if parameter.annotation == "float":
+            with pytest.raises(ArgumentError, match=f"{parameter.name}: got (nan|inf), expected a finite number"):
+                call(name, model, pictures(), **{parameter.name: float("nan" if len(parameter.name) % 2 else "inf")})
+
+
+def test_options_may_come_from_arrays() -> None:
+    made = u.activations(net(), pictures(), layer="conv1", channels=np.array([1, 3]))
+    assert np.array_equal(made.arrays["map"], u.activations(net(), pictures(), layer="conv1", channels=(1, 3)).arrays["map"])
+    assert u.smoothgrad(net(), pictures(), noise=np.float32(0.25), samples=np.int64(2)).options["noise"] == 0.25
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)

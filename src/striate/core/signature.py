@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import numbers
 import shlex
 import types
 import typing
@@ -231,11 +232,12 @@ def _coerce_one(value: Any, node: ast.expr) -> Any:
     if head == "int":
         return int(_only(not isinstance(value, (bool, str)) and value == int(value), value))
     if head == "float":
-        return float(_only(isinstance(value, (int, float)) and not isinstance(value, bool), value))
+        return float(_only(isinstance(value, numbers.Real) and not isinstance(value, bool), value))
     if head in ("str", "Path"):
         return str(_only(isinstance(value, str) or head == "Path", value))
     if head in ("tuple", "list", "Sequence"):
-        _only(isinstance(value, (list, tuple)), value)
+        value = value.tolist() if hasattr(value, "tolist") else value  # an array's or a tensor's numbers
+        _only(isinstance(value, Sequence) and not isinstance(value, (str, bytes)), value)
         if len(items) == 2 and ast.unparse(items[1]) == "...":
             items = items[:1]
         elif head == "tuple" and items:
