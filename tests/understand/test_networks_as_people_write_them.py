@@ -184,3 +184,8 @@ def test_what_cannot_be_run_or_counted_is_said() -> None:
     with pytest.raises(ArgumentError, match="no class names are known"):
         u.saliency(Own(), pictures(), target="0")
     assert u.smoothgrad(Own(), pictures(), seed=np.int64(3), samples=2).seed == 3
+
+
+def test_labels_by_name_need_a_model_that_knows_names() -> None:
+    with pytest.raises(ArgumentError, match="got the label 'cat', expected class numbers, or no names"):
+        u.attack_curve(Own(), (pictures(), ["cat", "dog"]), epsilons=[2.0], steps=1)

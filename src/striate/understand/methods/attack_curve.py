@@ -63,12 +63,12 @@ def attack_curve(
         several(p.logits)
         notes = list(found.notes())
         right = torch.ones(len(p), dtype=torch.bool)
-        if found.labels is not None:
-            right = p.logits.argmax(1).cpu() == torch.as_tensor(np.asarray(found.labels))
+        labels = None if found.labels is None else _numbers(np.asarray(found.labels), p.classes)
+        if labels is not None:
+            right = p.logits.argmax(1).cpu() == labels
         second_says = None if other is None else _predicted(other, p.pixels, p.preprocess)
         if second_says is not None:
-            truth = p.logits.argmax(1).cpu() if found.labels is None else torch.as_tensor(np.asarray(found.labels))
-            right &= second_says == truth
+            right &= second_says == (p.logits.argmax(1).cpu() if labels is None else labels)
         if not bool(right.any()):
             raise ArgumentError("data: no picture is classified right before any attack, so none can be turned; are labels and preprocess right?")
         before = p.logits.argmax(1)
@@ -103,6 +103,16 @@ def _attack(p: Prepared, name: str, bound: float, before: Tensor, steps: int) ->
         return descended(p, part, before, bound, bound * STEP, steps)
 
     return {"noise": noise, "fgsm": fgsm, "pgd": pgd}[name]
+
+
+def _numbers(labels: np.ndarray[Any, Any], classes: Sequence[str]) -> Tensor:
+    """Return class numbers for labels that are numbers already, or names out of the model's classes. Raises `ArgumentError`."""
+    if labels.dtype.kind in "iu":
+        return torch.as_tensor(labels.astype(np.int64))
+    if unknown := sorted({str(label) for label in labels} - {*classes}):
+        known = f"names out of {', '.join(classes[:6])}" if classes else "no names, for this model knows none"
+        raise ArgumentError(f"data: got the label {unknown[0]!r}, expected class numbers, or {known}")
+    return torch.tensor([list(classes).index(str(label)) for label in labels])
 
 
 def _loaded(second: Any) -> Any:
