@@ -1,4 +1,5 @@
 from .addresses import Place as Place
+from .addresses import one_name as one_name
 from .addresses import places as places
 from .backward_rules import Rules as Rules
 from .backward_rules import deconvnet as deconvnet

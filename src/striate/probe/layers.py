@@ -46,8 +46,9 @@ def activations(model: nn.Module, *inputs: Any, at: str | Sequence[str], names: 
     wanted = places(inner, at, names)
     with traceless(inner), torch.inference_mode(False), torch.no_grad():
         watch = Watch(inner, gradients=False, only={place.address for place in wanted})
+        given = tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), inputs)  # before the watch: no call of the model's
         with watch.watching():
-            inner(*tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), inputs))
+            inner(*given)
         return {place.asked: _single(place, _draft(inner, place, watch, inputs)) for place in wanted}
 
 
@@ -69,8 +70,9 @@ def gradients(
         stack.enter_context(torch.enable_grad())
         leaves = tree_map_only(Tensor, _leaf, inputs)
         watch = Watch(inner, gradients=True, only={place.address for place in found})
+        given = tree_map_only(Tensor, lambda tensor: tensor.clone(), leaves)
         with watch.watching():
-            output = inner(*tree_map_only(Tensor, lambda tensor: tensor.clone(), leaves))
+            output = inner(*given)
         drafts = {place: _draft(inner, place, watch, inputs) for place in found}
         values = {place.asked: _single(place, draft) for place, draft in drafts.items()}
         edges: dict[str, GradientEdge | None] = {place.asked: _edge(draft) for place, draft in drafts.items()}
@@ -110,8 +112,9 @@ def codes(
             watch = Watch(inner, gradients=False, only={place.address for place in wanted})
             if until is not None:
                 watch.kept = _countdown(dict(until))
+            given = x.clone()
             with watch.watching():
-                inner(x.clone())
+                inner(given)
             for place in wanted:
                 gathered[place.asked].append(_as_array(_single(place, _draft(inner, place, watch, (x,))), place, len(x)))
             if until is None:

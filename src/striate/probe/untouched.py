@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from operator import is_not
 from typing import Any
 
 import torch
@@ -22,15 +23,17 @@ def traceless(model: nn.Module, parts: Parts | None = None) -> Iterator[nn.Modul
     """Give `model`, unwrapped from torch.compile, to work on; put back whatever the work changes, also when it raises.
 
     Kept: train or eval mode of every module, `.grad` (empty inside) and requires_grad of every parameter and buffer, the values of buffers
-    (batch-norm statistics), hooks, and torch's, NumPy's and Python's random state. Parameter values are not copied: nothing here writes them.
+    (batch-norm statistics) and of tensors that modules hold as plain attributes, which objects their attributes are, hooks, and torch's, NumPy's and
+    Python's random state. Parameter values are not copied: nothing here writes them; nor are lists and the like, whose contents may change.
     `parts`: the unwrapped model's, where they are at hand.
     """
     inner, _ = original(model)
     parts = parts or Parts.of(inner)
     parameters, buffers = parts.parameters, parts.buffers
     fake = is_fake()
-    held: list[_Modes | _Flags | Values] = [_Modes(parts.modules)]
-    held += [] if fake else Values.of([buffer for _, buffer in buffers if not buffer.is_inference()])
+    modes = _Modes(parts.modules)
+    held: list[_Modes | _Flags | Values] = [modes]
+    held += [] if fake else Values.of([tensor for tensor in (*(buffer for _, buffer in buffers), *modes.tensors()) if not tensor.is_inference()])
     held.append(_Flags([tensor for _, tensor in (*parameters, *buffers) if tensor.is_leaf]))
     try:
         with ExitStack() as stack:
@@ -55,26 +58,35 @@ class _Flags:
     def restore(self) -> None:
         for tensor, needs, grad in self._found:
             if tensor.requires_grad != needs:
-                tensor.requires_grad_(needs)
+                with torch.inference_mode(tensor.is_inference()):  # where alone torch lets one of those be asked for gradients
+                    tensor.requires_grad_(needs)
             if tensor.grad is not grad:
                 tensor.grad = grad
 
 
 class _Modes:
-    """Mode, parts and hooks of modules."""
+    """Mode, parts, hooks and plain attributes of modules."""
 
     def __init__(self, modules: list[nn.Module]) -> None:
-        self._modules = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
-        self._modes = [(module.training, module._is_full_backward_hook) for module in self._modules]  # noqa: SLF001 - set with the hook, not unset
-        self._tables = [[(name, dict(table)) for name in _TABLES if (table := vars(module)[name])] for module in self._modules]
+        self._scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
+        self._modules = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)] if self._scripted else modules
+        self._own = [vars(module).copy() for module in self._modules]
+        self._tables = [[(name, dict(table)) for name in _TABLES if (table := own[name])] for own in self._own]
+
+    def tensors(self) -> list[Tensor]:
+        """Return the tensors among the plain attributes."""
+        return [value for own in self._own for value in own.values() if type(value) is Tensor]
 
     def restore(self) -> None:
-        for module, (training, full), tables in zip(self._modules, self._modes, self._tables, strict=True):
+        for module, training in self._scripted:
             if module.training != training:
                 module.training = training
-            if module._is_full_backward_hook != full:  # noqa: SLF001
-                module._is_full_backward_hook = full  # noqa: SLF001
+        for module, before, tables in zip(self._modules, self._own, self._tables, strict=True):
             own = vars(module)
+            if len(own) != len(before) or any(map(is_not, own.values(), before.values())):
+                for name in [name for name in own if name not in before]:
+                    del own[name]
+                own.update(before)
             for name, kept in tables:
                 _restore(own[name], kept)
             if sum(1 for name in _TABLES if own[name]) > len(tables):  # a table that was empty is not any more
