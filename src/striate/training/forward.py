@@ -17,10 +17,14 @@ def placed(network: nn.Module, use: Settings, shape: Sequence[int]) -> tuple[nn.
     """Return the network on the settings' device and in their memory format (changed in place, as torch does), and the settings that hold for it.
 
     `shape`: of one input. A network that flattens its maps by `view` does not take them channels last: it stays contiguous, and so do its inputs.
+    Nor does one with a `nn.GroupNorm`: torch's backward pass of it dies (a null pointer) on a CPU where maps laid channels last need no gradient, as
+    behind frozen layers. Asking for that gradient would have it computed through all that is frozen.
     """
     network = network.to(use.device)
     if not use.channels_last:
         return network, use
+    if any(isinstance(module, nn.GroupNorm) for module in network.modules()):
+        return network.to(memory_format=torch.contiguous_format), dataclasses.replace(use, channels_last=False)  # type: ignore[call-overload]
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     first = next((p for p in network.parameters() if p.is_floating_point()), torch.empty(0))
     if len(shape) != 3 or takes_channels_last(network, lambda: first.new_zeros(1, *shape), training=True):

@@ -16,13 +16,13 @@ class FilterMuon(torch.optim.Optimizer):
 
     The update is the momentum made orthogonal by Newton-Schulz (`torch.optim.Muon` does that); before it, each bank is scaled back to norm √K,
     so that the rate alone decides how far the filters turn. Contiguous copies carry the values to and fro: a reshaped channels_last filter would
-    be a silent copy and the step lost.
+    be a silent copy and the step lost, and one of a single channel or of 1 x 1 would be the filter's own memory.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, iterations: int = 5) -> None:
         super().__init__(list(parameters), {"lr": lr})
         filters = [p for group in self.param_groups for p in group["params"]]
-        self._flat = {p: nn.Parameter(p.detach().flatten(1).contiguous(), requires_grad=True) for p in filters}
+        self._flat = {p: nn.Parameter(p.detach().flatten(1).clone(memory_format=torch.contiguous_format), requires_grad=True) for p in filters}
         self._make = partial(torch.optim.Muon, weight_decay=0.0, momentum=momentum, nesterov=momentum > 0, ns_steps=iterations)
 
     @cached_property
@@ -42,7 +42,7 @@ class FilterMuon(torch.optim.Optimizer):
                 continue
             flat.copy_(source.flatten(1))
             flat.mul_(math.sqrt(len(flat)) / flat.norm())
-            flat.grad = source.grad.flatten(1).contiguous()
+            flat.grad = source.grad.flatten(1).clone(memory_format=torch.contiguous_format)
         for inner, group in zip(self._inner.param_groups, self.param_groups, strict=True):
             inner["lr"] = group["lr"]
         self._inner.step()  # type: ignore[no-untyped-call]

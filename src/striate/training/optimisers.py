@@ -147,6 +147,15 @@ class Optimiser:
             states[int(index)].setdefault(int(position), {})[key] = value
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+            for parameter, values in part.state.items():
+                values |= {key: _laid_as(parameter, value) for key, value in values.items() if isinstance(value, Tensor)}
+
+
+def _laid_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Return a state of the parameter's shape in the parameter's strides: fused optimisers walk both through memory, a file keeps values only."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
 
 
 def _by_rate(groups: list[dict[str, Any]], named: Named, shares: Mapping[str, float]) -> list[dict[str, Any]]:
