@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from striate.core.errors import StorageError
 from striate.core.tensors import load_tensors, save_tensors
 from striate.training.averaging import Average
+from striate.training.groups import Norm
 from striate.training.optimisers import Optimiser
 from striate.training.schedules import Plateau
 
 LAST, BEST, FINAL = "last.safetensors", "best.safetensors", "weights.safetensors"
+STATISTICS = ("running_mean", "running_var")
 
 
 @dataclass
@@ -79,9 +81,38 @@ def load_weights(model: nn.Module, values: dict[str, Tensor], path: Path) -> Non
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise StorageError(f"{path}: these weights do not fit the network: {'; '.join(wrong[:5])}{more}")
+    own_memory(model)
     model.load_state_dict(values)
 
 
-def all_finite(model: nn.Module) -> bool:
-    """Whether every weight and statistic is a finite number."""
-    return all(bool(torch.isfinite(value).all()) for value in model.state_dict().values() if value.is_floating_point())
+def own_memory(model: nn.Module) -> None:
+    """Give every buffer that shows one value in many places (`expand`) a place for each: nothing can be copied into it otherwise."""
+    for module in model.modules():
+        for name, buffer in module._buffers.items():  # noqa: SLF001 - torch gives no other way to replace one and leave it as persistent as it was
+            if buffer is not None and any(step == 0 and length > 1 for step, length in zip(buffer.stride(), buffer.shape, strict=True)):
+                module._buffers[name] = buffer.contiguous()  # noqa: SLF001
+
+
+def unfinite(model: nn.Module) -> frozenset[str]:
+    """Return the names of what holds infinity or NaN before training and is the user's own: masks, bounds, weights that do not learn."""
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return frozenset(name for name, value in _floats(model) if name not in learning and not bool(torch.isfinite(value).all()))
+
+
+def broken(model: nn.Module, given: frozenset[str] = frozenset()) -> str | None:
+    """Return the name of the first weight or statistic that training has spoilt, None where there is none.
+
+    Weights and batch-norm statistics have to be finite; any other buffer may hold infinity (a causal mask does), but not NaN. `given`: names that
+    held no numbers before training (see `unfinite`).
+    """
+    finite = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    finite |= {f"{path}.{name}".lstrip(".") for path, module in model.named_modules() for name in STATISTICS if isinstance(module, Norm)}
+    for name, value in _floats(model):
+        bad = ~torch.isfinite(value) if name in finite else torch.isnan(value)
+        if name not in given and bool(bad.any()):
+            return name
+    return None
+
+
+def _floats(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in model.state_dict().items() if isinstance(value, Tensor) and value.is_floating_point()]

@@ -53,12 +53,14 @@ class Training:
             raise ArgumentError("data: the train split is empty or a stream of unknown length; training needs to know how long an epoch is")
         self.steps_an_epoch = -(-self.split.length // self.recipe.batch)
         self.steps = max(1, round(self.recipe.epochs * self.steps_an_epoch))
+        checkpoint.own_memory(self.model)
         self.freezing = Freezing(self.model, self.recipe)
         self.freezing.hold()
+        self.given = checkpoint.unfinite(self.model)
         try:
             self.optimiser = Optimiser(self.model, self.recipe)
             self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
-            self._judge = copy.deepcopy(self.model) if self.recipe.average != "none" else self.model
+            self._judge = _copied(self.model, self.recipe.average) if self.recipe.average != "none" else self.model
         except BaseException:
             self.freezing.release()
             raise
@@ -79,6 +81,18 @@ class Training:
         if self._judge is not self.model:
             self._judge.load_state_dict(self.average.state_dict(self.model))
         return self._judge
+
+
+def _copied(model: nn.Module, average: str) -> nn.Module:
+    """Return the copy that holds averaged weights; raises `ArgumentError` where Python cannot copy the network."""
+    try:
+        return copy.deepcopy(model)
+    except (TypeError, RuntimeError, AttributeError, NotImplementedError, copy.Error) as error:
+        raise ArgumentError(
+            f"recipe average: {average} keeps a second network, and {type(model).__name__} cannot be copied by copy.deepcopy ({error}). "
+            f"Take out what cannot be copied (a lock, an open file, torch.nn.utils.weight_norm: its successor in parametrizations can be), "
+            f"or set average='none'"
+        ) from error
 
 
 def fit(t: Training) -> None:
@@ -107,7 +121,7 @@ def fit(t: Training) -> None:
                 loss = t.task.loss(output, batch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 if not check_loss(loss, where, last=(where.step + 1) % t.steps_an_epoch == 0 or where.step + 1 >= t.steps):
-                    raise explain_divergence(t.model, batch, loss, where, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
+                    raise explain_divergence(t.model, batch, loss, where, t.optimiser.rate, t.run.folder, t.steps_an_epoch, t.given)
                 if t.recipe.clip is not None:
                     nn.utils.clip_grad_norm_(t.model.parameters(), t.recipe.clip)
                 t.optimiser.step()
@@ -121,7 +135,7 @@ def fit(t: Training) -> None:
                     _tick(t, clock, began, wall_before)
                     clock = time.perf_counter()
                     if where.step % t.steps_an_epoch and where.step < t.steps:
-                        _save(t)
+                        _save(t, stopping=interruption.asked)
                         saved_at = time.perf_counter()
                         clock = saved_at
                         if interruption.asked:
@@ -131,7 +145,7 @@ def fit(t: Training) -> None:
 
             _tick(t, clock, began, wall_before)
             where.ended = _end_epoch(t, epoch)
-            _save(t)
+            _save(t, stopping=interruption.asked)
             saved_at = time.perf_counter()
             if interruption.asked and where.step < t.steps and not where.ended:
                 raise Interrupted(_stopped(t))
@@ -195,19 +209,21 @@ def check_figures(figures: Mapping[str, Any], t: Training) -> None:
     """Raise `DivergenceError` where a figure is no number: a step after the last look at the loss may have spoilt the weights."""
     for name, value in figures.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise explain_figure(t.model, f"{name} is {value:.4g}", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
+            raise explain_figure(t.model, f"{name} is {value:.4g}", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch, t.given)
 
 
 def check_weights(t: Training) -> None:
     """Raise `DivergenceError` where a weight is no number."""
-    if not checkpoint.all_finite(t.model):
-        raise explain_figure(t.model, "a weight is no number", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch)
+    if checkpoint.broken(t.model, t.given):
+        raise explain_figure(t.model, "a weight is no number", t.position, t.optimiser.rate, t.run.folder, t.steps_an_epoch, t.given)
 
 
-def _save(t: Training) -> None:
-    """Save the checkpoint, unless a weight is not a number: then the last good one stays."""
-    if checkpoint.all_finite(t.model):
+def _save(t: Training, *, stopping: bool = False) -> None:
+    """Save the checkpoint, unless a weight is not a number: then the last good one stays, and where training is `stopping` that is raised."""
+    if not checkpoint.broken(t.model, t.given):
         checkpoint.save(t.run.folder, t.model, t.average, t.optimiser, t.plateau, t.position)
+    elif stopping:
+        check_weights(t)
 
 
 def _title(t: Training) -> str:

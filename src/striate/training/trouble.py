@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from striate.core.contracts import Batch
 from striate.core.errors import DivergenceError, MemoryLimitError
-from striate.training.checkpoint import LAST, Position
+from striate.training.checkpoint import LAST, Position, broken
 
 EXPLODED = 1e4
 """A loss this many times the first one has diverged, though it may still be finite."""
@@ -67,7 +67,14 @@ def check_loss(loss: Tensor, where: Position, *, last: bool = False) -> bool:
 
 
 def explain_divergence(
-    model: nn.Module, batch: Batch, loss: Tensor, where: Position, rate: float, folder: Path, steps_an_epoch: int
+    model: nn.Module,
+    batch: Batch,
+    loss: Tensor,
+    where: Position,
+    rate: float,
+    folder: Path,
+    steps_an_epoch: int,
+    given: frozenset[str] = frozenset(),
 ) -> DivergenceError:
     """Build the error that says where the numbers went wrong first, why that happens and what is left."""
     value = float(loss.detach())
@@ -76,23 +83,25 @@ def explain_divergence(
     if not bool(torch.isfinite(batch.x).all()):
         cause = f"the input already holds values that are not numbers (samples {_bad_rows(batch)}); look at the data"
     else:
-        cause = _blamed(model, where, rate)
+        cause = _blamed(model, where, rate, given)
     return DivergenceError(f"the loss {what} {value:.4g} at step {where.step + 1} (epoch {epoch}): {cause}. {_left(folder)}.")
 
 
-def explain_figure(model: nn.Module, what: str, where: Position, rate: float, folder: Path, steps_an_epoch: int) -> DivergenceError:
+def explain_figure(
+    model: nn.Module, what: str, where: Position, rate: float, folder: Path, steps_an_epoch: int, given: frozenset[str] = frozenset()
+) -> DivergenceError:
     """Build the error for a figure that is no number though no loss was: the step after the last look at it spoilt the weights."""
     epoch = max(1, -(-where.step // steps_an_epoch))
-    return DivergenceError(f"{what} after step {where.step} (epoch {epoch}): {_blamed(model, where, rate, finite=True)}. {_left(folder)}.")
+    return DivergenceError(f"{what} after step {where.step} (epoch {epoch}): {_blamed(model, where, rate, given, finite=True)}. {_left(folder)}.")
 
 
-def _blamed(model: nn.Module, where: Position, rate: float, *, finite: bool = False) -> str:
-    """Say where the numbers went wrong and why; `finite`: no loss was out of range before it."""
-    broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
-    found = [f"weights that are not numbers first stand in {broken[0]}"] if broken else []
+def _blamed(model: nn.Module, where: Position, rate: float, given: frozenset[str], *, finite: bool = False) -> str:
+    """Say where the numbers went wrong and why; `finite`: no loss was out of range before it, `given`: what held no numbers before training."""
+    spoilt = broken(model, given)
+    found = [f"weights that are not numbers first stand in {spoilt}"] if spoilt else []
     if where.step == 0:
         found.insert(0, "no step had been taken yet, so the network itself gives it")
-    elif not broken and finite:
+    elif not spoilt and finite:
         found.append("all weights are numbers: look at the pictures of this part, and at what the network or the task makes of them")
     else:
         found.append(f"the usual cause is too high a rate: it was {rate:.3g}, try lr={rate / 10:.2g}, a longer warm-up, or clip=1")
