@@ -28,7 +28,8 @@ def to_convolutional(model: nn.Module, input: Sequence[int]) -> nn.Module:  # no
     A linear layer behind a flatten becomes a convolution with the same weights, rearranged and never retrained; global pools become pools with the
     window they had. At the size `input` the scores are the model's own (N K 1 1). Over a larger picture one pass equals sliding the model over it
     (at steps of `total_stride`) exactly where nothing is padded; padding inside the network makes windows see their surroundings instead of zeros,
-    and `compare_with_sliding` measures what that does.
+    and `compare_with_sliding` measures what that does. A global pool inside a gate (squeeze-and-excitation) stays: it weighs channels by the whole
+    picture, as `notes` says, and windows then see that too.
 
     Modules are exchanged in place where the forward pass calls modules alone; a model that flattens by a function becomes a `torch.fx.GraphModule`.
     Raises `ArgumentError` for a model that cannot be followed, and for anything behind the flatten that has no convolutional form.
@@ -37,13 +38,42 @@ def to_convolutional(model: nn.Module, input: Sequence[int]) -> nn.Module:  # no
     graph = followed(changed, "find its linear layers")
     shapes = Shapes(changed, graph, input).found
     edits = _Edits(changed, graph, shapes)
+    gates, inside = _gates(graph, shapes, edits)
     for node in list(graph.nodes):
-        edits.visit(node)
+        if node not in inside:
+            edits.visit(node)
     if not edits.flat and not edits.done:
         raise ArgumentError("model: it has neither a flatten nor a global pool, so there is nothing to turn into convolutions")
     result = edits.applied()
     note(result, f"made convolutional for inputs from {'x'.join(map(str, input))}: {'; '.join(edits.done)}")
+    if gates:
+        note(
+            result,
+            f"{len(gates)} gates weigh channels by the whole picture still, not by each window: {', '.join(gates[:3])}{' ...' * (len(gates) > 3)}",
+        )
     return result
+
+
+def _gates(graph: fx.Graph, shapes: dict[str, tuple[int, ...]], edits: _Edits) -> tuple[list[str], set[fx.Node]]:
+    """Return the global pools whose values come back to the maps beside them, by name, and every step from there up to where they meet."""
+    found: list[str] = []
+    inside: set[fx.Node] = set()
+    for pool in graph.nodes:
+        source = next((arg for arg in pool.all_input_nodes if arg.name in shapes), None)
+        if pool in inside or pool.name not in shapes or source is None or not edits.global_pool(pool, source):
+            continue
+        branch, meets = {pool}, False
+        for node in graph.nodes:  # in the order of the calls
+            if not branch.intersection(node.all_input_nodes):
+                continue
+            if any(len(maps := shapes.get(arg.name, ())) == 4 and maps[2:] != (1, 1) for arg in node.all_input_nodes if arg not in branch):
+                meets = True  # and what follows is maps again
+            else:
+                branch.add(node)
+        if meets:
+            found.append(edits.called(pool))
+            inside |= branch
+    return found, inside
 
 
 class _Edits:
@@ -58,6 +88,7 @@ class _Edits:
         self.done: list[str] = []
 
     def visit(self, node: fx.Node) -> None:
+        """Look at one step; the steps before it have been seen."""
         if node.op in ("placeholder", "output", "get_attr") or node.name not in self.shapes:
             return
         source = next((arg for arg in node.all_input_nodes if arg.name in self.shapes), None)
@@ -71,6 +102,14 @@ class _Edits:
             _, channels, height, width = self.shapes[source.name]
             self.flat[node.name] = (channels, height, width)
             self._exchange(node, KeptMaps())
+
+    def global_pool(self, node: fx.Node, source: fx.Node) -> bool:
+        """Tell whether a step pools maps to one place."""
+        before, after = self.shapes[source.name], self.shapes[node.name]
+        if len(before) != 4 or before[2:] == (1, 1) or after[2:] not in ((), (1, 1)):
+            return False
+        found = self._pooled(node, source)
+        return found is not None and found[1] is not None
 
     def _flattens(self, node: fx.Node, source: fx.Node) -> bool:
         before, after = self.shapes[source.name], self.shapes[node.name]
@@ -94,7 +133,7 @@ class _Edits:
             return None  # a mean over something else
         if after[:2] != before[:2] or (len(after) == 4 and after[2:] not in ((1, 1), before[2:])):
             raise ArgumentError(
-                f"model: {self._called(node)} pools {before[2]}x{before[3]} to {'x'.join(map(str, after[2:]))}, which no sliding window does; "
+                f"model: {self.called(node)} pools {before[2]}x{before[3]} to {'x'.join(map(str, after[2:]))}, which no sliding window does; "
                 f"give an input at which it pools to one place, or changes nothing"
             )
         return largest, None if after == before else (before[2], before[3])
@@ -104,7 +143,7 @@ class _Edits:
         was = module_of(self.model, node) or (single if len(self.shapes[node.name]) == 4 else nn.Sequential(single, nn.Flatten()))
         self._exchange(node, KeptSize(was) if window is None else SlidPool(was, window, largest=largest))
         if window is not None:
-            self.done.append(f"{self._called(node)} slides a window of {window[0]}x{window[1]}")
+            self.done.append(f"{self.called(node)} slides a window of {window[0]}x{window[1]}")
         if len(self.shapes[node.name]) == 2:
             self.flat[node.name] = (self.shapes[source.name][1], 1, 1)
 
@@ -114,7 +153,7 @@ class _Edits:
         if isinstance(module, nn.Linear):
             self._exchange(node, SlidLinear.of(module, channels, height, width))
             self.flat[node.name] = (module.out_features, 1, 1)
-            self.done.append(f"{self._called(node)} is a {height}x{width} convolution")
+            self.done.append(f"{self.called(node)} is a {height}x{width} convolution")
         elif isinstance(module, nn.BatchNorm1d) and (height, width) == (1, 1):
             self._exchange(node, SlidNorm.of(module))
             self.flat[node.name] = self.flat[source.name]
@@ -128,7 +167,7 @@ class _Edits:
             self.flat[node.name] = self.flat[source.name]
         else:
             raise ArgumentError(
-                f"model: {self._called(node)} ({type(module).__name__ if module else node.target}) behind the flatten has no form over maps; "
+                f"model: {self.called(node)} ({type(module).__name__ if module else node.target}) behind the flatten has no form over maps; "
                 f"linear layers, batch norm, dropout, activations and softmax have"
             )
 
@@ -143,7 +182,8 @@ class _Edits:
         else:
             self.functions[node] = new
 
-    def _called(self, node: fx.Node) -> str:
+    def called(self, node: fx.Node) -> str:
+        """Return what a step is called in words: its module's path, or its own name."""
         return str(node.target) if node.op == "call_module" else node.name
 
     def applied(self) -> nn.Module:

@@ -21,8 +21,41 @@ def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy to work on (of the network itself, where it comes wrapped for compiling or data-parallel training)."""
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model: got {type(model).__name__}, expected an nn.Module")
+    inner = unwrapped(model)
+    if isinstance(inner, torch.jit.ScriptModule):
+        raise ArgumentError("model: a scripted or traced network cannot be changed or cut; give the Python network it was made from")
+    return deep_copy(inner)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network under the wrappers of `torch.compile` and data-parallel training."""
     inner, _ = original(model)
-    return copy.deepcopy(inner)
+    while isinstance(inner, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        inner, _ = original(inner.module)
+    return inner
+
+
+def deep_copy(model: nn.Module) -> nn.Module:
+    """Return a deep copy. Raises `ArgumentError` for a network that holds what cannot be copied, and says what to do."""
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # a module may hold anything
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise ArgumentError(
+            f"model: {type(model).__name__} cannot be copied ({type(error).__name__}: {first}). Use torch.nn.utils.parametrizations.weight_norm or "
+            f"spectral_norm in place of torch.nn.utils.weight_norm; keep locks, files and generators out of the network, or define __deepcopy__"
+        ) from error
+
+
+def told(model: nn.Module, path: str) -> str:
+    """Return in one short line what stands at a path of `Ends`, for errors: a module, a function of a parameter, or nothing."""
+    if path.endswith("()") and "." in path:
+        return f"a function of {path.removesuffix('()')}"
+    if path.endswith("()"):
+        path = ""
+    module = model.get_submodule(path)
+    words = " ".join(f"{type(module).__name__}({module.extra_repr()})".split())
+    return f"{path or 'the model itself'}, {words if len(words) <= 100 else type(module).__name__}"
 
 
 def note(model: nn.Module, words: str) -> None:
@@ -45,16 +78,27 @@ def notes(model: nn.Module) -> tuple[str, ...]:
 
 
 class _Tracer(fx.Tracer):
-    """Follows a forward pass; torch's and striate's own layers are single steps."""
+    """Follows a forward pass; torch's and striate's own layers are single steps, and those of the kinds `whole`."""
+
+    whole: tuple[type[nn.Module], ...] = ()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return m.__module__.startswith(("striate.layers", "striate.surgery.marks")) or super().is_leaf_module(m, module_qualified_name)
+        return (
+            isinstance(m, self.whole)
+            or m.__module__.startswith(("striate.layers", "striate.surgery.marks"))
+            or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
-def followed(model: nn.Module, purpose: str) -> fx.Graph:
-    """Return the graph of a model's forward pass in the mode it is in. Raises `ArgumentError` where it cannot be followed without running it."""
+def followed(model: nn.Module, purpose: str, *, whole: tuple[type[nn.Module], ...] = ()) -> fx.Graph:
+    """Return the graph of a model's forward pass in the mode it is in; modules of the kinds `whole` are single steps.
+
+    Raises `ArgumentError` where it cannot be followed without running it.
+    """
+    tracer = _Tracer()
+    tracer.whole = whole
     try:
-        return _Tracer().trace(model)
+        return tracer.trace(model)
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArgumentError(

@@ -16,10 +16,11 @@ def fuse_batch_norm(model: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode whose batch norms are folded into the convolution or linear layer right before them.
 
     The outputs stay the same within rounding; the norms become `nn.Identity`, so paths keep their meaning. A norm that follows anything else stays,
-    and `notes` counts both. Train the original, not the copy: the statistics are gone. Raises `ArgumentError` for a model that cannot be followed.
+    and `notes` counts both; so does a norm of a kind of its own, unless it is timm's with an activation, which is kept as a box.
+    Train the original, not the copy: the statistics are gone. Raises `ArgumentError` for a model that cannot be followed.
     """
     fused = copied(model).eval()
-    graph = followed(fused, "find what stands before each batch norm")
+    graph = followed(fused, "find what stands before each batch norm", whole=NORMS)
     calls: dict[str, int] = {}
     for node in graph.nodes:
         if node.op == "call_module":
@@ -35,17 +36,28 @@ def fuse_batch_norm(model: nn.Module) -> nn.Module:
             kept.append(f"{node.target} follows no layer with weights")
         elif len(before.users) > 1 or calls[str(before.target)] > 1 or calls[str(node.target)] > 1:
             kept.append(f"{before.target} is used elsewhere too")
+        elif (rest := _rest(norm)) is None:
+            kept.append(f"{node.target} is a {type(norm).__name__}, a batch norm of a kind of its own")
         elif norm.running_mean is None or norm.running_var is None:
             kept.append(f"{node.target} keeps no statistics")
         else:
             _fold(layer, norm)
-            replace_module(fused, str(node.target), nn.Identity())
+            replace_module(fused, str(node.target), rest)
             done += 1
     if not done and not kept:
         raise ArgumentError("model: there is no batch norm in it to fuse")
     why = f" ({kept[0]}{f', and {len(kept) - 1} more' if len(kept) > 1 else ''})" if kept else ""
     note(fused, f"{done} batch norms folded into the layers before them, {len(kept)} kept{why}")
     return fused
+
+
+def _rest(norm: nn.Module) -> nn.Module | None:
+    """Return what a batch norm does besides: nothing, or (timm's BatchNormAct2d) drop and activate; None where that is not known."""
+    if type(norm) in NORMS:
+        return nn.Identity()
+    drop, act = getattr(norm, "drop", None), getattr(norm, "act", None)
+    known = type(norm).__name__ == "BatchNormAct2d" and isinstance(drop, nn.Module) and isinstance(act, nn.Module)
+    return nn.Sequential(drop, act) if known and drop is not None and act is not None else None
 
 
 def _fold(layer: nn.Module, norm: nn.Module) -> None:
