@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +16,21 @@ def checked(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return options_of(methods.entry(method)).check(values)
 
 
+def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return a whole number, NumPy's and torch's too, as Python's. Raises `ArgumentError` for any other value, and as `within`."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise ArgumentError(f"{name}: got {value!r}, expected a whole number, {least} or more")
+    within(name, number, least, most)
+    return number
+
+
 def within(name: str, value: float, least: float, most: float | None = None) -> None:
-    """Raise `ArgumentError` unless `least` <= value <= `most`."""
+    """Raise `ArgumentError` unless `least` <= value <= `most`; without `most` it must be finite."""
     if not least <= value or (most is not None and value > most):
         raise ArgumentError(f"{name}: got {value}, expected {least} or more" + ("" if most is None else f", at most {most}"))
+    if most is None and isinstance(value, float) and not math.isfinite(value):
+        raise ArgumentError(f"{name}: got {value}, expected {least} or more, and finite")

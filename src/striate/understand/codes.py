@@ -33,7 +33,7 @@ def code_layer(network: nn.Module, x: Tensor) -> str:
 
 def codes_of(p: Prepared, samples: Samples, layer: str | None) -> tuple[Array, str, tuple[str, ...]]:
     """Return codes N D float32 of all samples, the layer they are from, and notes. Maps N C H W are averaged over positions, which the notes say."""
-    place = layer or code_layer(p.network, p.inputs)
+    place = code_layer(p.network, p.inputs) if layer is None else layer
     parts: list[Tensor] = []
     averaged = False
     with torch.no_grad():

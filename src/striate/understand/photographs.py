@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError
+from striate.understand.checking import whole_number
 from striate.understand.pictures import pixels_of
 
 
@@ -17,11 +18,11 @@ def photograph(images: Any, size: int | None, *, what: str = "images") -> tuple[
 
     Raises `ArgumentError` naming `what`, `PictureError`.
     """
-    if size is not None and size < 16:
+    if size is not None and whole_number("size", size, 0) < 16:
         raise ArgumentError(f"size: got {size}, expected 16 pixels or more")
     pixels, names, _ = pixels_of(images)
     if pixels.shape[1] not in (1, 3):
-        raise ArgumentError(f"{what}: got {pixels.shape[1]} channels, expected 1 or 3")
+        raise ArgumentError(f"{what}: got {pixels.shape[1]} channels, expected grey or colour pictures, of 1 or 3")
     longer = max(pixels.shape[-2:])
     return (pixels if size is None or longer <= size else resized(pixels, size / longer)), names
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,14 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError, DataError
+from striate.core.runtime import derived_seed, whole_seed
+from striate.understand.checking import whole_number
+from striate.understand.figures import picture_of
 from striate.understand.inputs import chosen_preprocess
 from striate.understand.pictures import pixels_of
+
+GIVEN = "the pictures given"
+"""The title of pictures that come without a data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,26 +50,27 @@ class Samples:
 def samples_of(data: Any, *, split: str | None = None, count: int | None = None, preprocess: Any = None, seed: int = 0) -> Samples:
     """Return at most `count` pictures of `data`, drawn by `seed`, in the order they have there.
 
-    `data`: a Dataset, what `striate.data.load` takes, a pair (images, labels), or images alone as every method takes them. `split`: default `test`,
-    else `val`, else `train`. Pictures of many sizes are brought to the size of `preprocess` (default: the data's own). Raises `ArgumentError`,
-    `DataError`.
+    `data`: a Dataset, what `striate.data.load` takes, a pair (images, labels), or images alone as every method takes them; labels are class
+    numbers or names. `split`: default `test`, else `val`, else `train`; pictures given as such have none. Pictures of many sizes are brought to the
+    size of `preprocess` (default: the data's own). Raises `ArgumentError`, `DataError`.
     """
-    if count is not None and count < 1:
-        raise ArgumentError(f"count: got {count}, expected 1 or more")
+    count = None if count is None else whole_number("count", count, 1)
+    if split is not None and not isinstance(split, str):
+        raise ArgumentError(f"split: got {split!r}, expected a split's name, such as test")
     preprocess, _ = chosen_preprocess(preprocess, None)
+    pair = isinstance(data, tuple) and len(data) == 2 and not isinstance(data[1], (str, Path))
+    if split is not None and (pair or _is_images(data)):
+        raise ArgumentError(f"split: got {split!r}, but the pictures given have no splits; leave it out, or give a data set")
     if _is_images(data):
         pixels, names, _ = pixels_of(data, preprocess)
-        return _taken(pixels, None, (), names, "the pictures given", count, seed)
-    if isinstance(data, tuple) and len(data) == 2 and not isinstance(data[1], (str, Path)):
+        return _taken(pixels, None, (), names, GIVEN, count, seed)
+    if pair:
         pixels, names, _ = pixels_of(data[0], preprocess)
-        labels = np.asarray(data[1])
-        if labels.shape != (len(pixels),):
-            raise ArgumentError(f"data: got labels of shape {labels.shape} for {len(pixels)} pictures, expected one each")
-        return _taken(pixels, labels, (), names, "the pictures given", count, seed)
+        return _taken(pixels, _labels(data[1], len(pixels)), (), names, GIVEN, count, seed)
     from striate.data import load
 
     opened = load(data)
-    part = split or next((name for name in ("test", "val", "train") if name in opened.splits), opened.splits[0])
+    part = split if split is not None else next((name for name in ("test", "val", "train") if name in opened.splits), opened.splits[0])
     whole = _length(opened, part)
     index = _drawn(whole, count, seed)
     found = opened.pictures(part, index)
@@ -97,10 +106,52 @@ def _is_images(data: Any) -> bool:
     return isinstance(data, list) and bool(data) and not isinstance(data[0], (tuple, dict))
 
 
+def _labels(given: Any, count: int) -> np.ndarray[Any, Any]:
+    try:
+        labels = np.asarray(given.detach().cpu() if isinstance(given, Tensor) else given)
+    except (TypeError, ValueError, RuntimeError):
+        labels = np.empty(0, object)
+    if labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all()):
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "uiU":
+        raise ArgumentError(f"data: got labels of type {labels.dtype}, expected class numbers from 0, or names, one for each picture")
+    if labels.shape != (count,):
+        raise ArgumentError(f"data: got labels of shape {labels.shape} for {count} pictures, expected one each")
+    if labels.dtype.kind == "U":
+        return labels
+    if labels.min(initial=0) < 0:
+        raise ArgumentError(f"data: got the label {labels.min()}, expected class numbers from 0; leave pictures without a class out")
+    return labels.astype(np.int64)
+
+
+def numbered(samples: Samples, classes: Sequence[str]) -> Samples:
+    """Return samples whose labels are class numbers: names become those of `classes` where all are among them, else their own places by alphabet."""
+    if samples.labels is None or samples.labels.dtype.kind != "U":
+        return samples
+    found = samples.labels.tolist()
+    names = tuple(classes) if set(found) <= {*classes} else tuple(sorted(set(found)))
+    return dataclasses.replace(samples, labels=np.array([names.index(name) for name in found]), classes=names)
+
+
+def random_of(seed: int, *more: int) -> np.random.Generator:
+    """Return NumPy's generator for a seed, below 0 too, and further numbers of 0 or more. Raises `ArgumentError`."""
+    number = whole_seed(seed)
+    number = number if number >= 0 else derived_seed(number)
+    return np.random.default_rng([number, *more] if more else number)
+
+
+def drawable(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return one picture C H W, uint8 or float, as `draw` takes it: of other than 1 or 3 channels their mean."""
+    if picture.dtype == np.uint8:
+        return picture if len(picture) in (1, 3) else picture_of(picture / 255)
+    return picture_of(picture)
+
+
 def _drawn(whole: int, count: int | None, seed: int) -> np.ndarray[Any, Any]:
+    random = random_of(seed)
     if count is None or count >= whole:
         return np.arange(whole)
-    return np.sort(np.random.default_rng(seed).permutation(whole)[:count])
+    return np.sort(random.permutation(whole)[:count])
 
 
 def _taken(

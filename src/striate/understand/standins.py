@@ -13,10 +13,10 @@ from striate.core.errors import ArgumentError
 Value = float | Literal["mean", "blur"]
 
 
-def stand_in(picture: Tensor, value: Value) -> Tensor:
+def stand_in(picture: Tensor, value: Value, *, name: str = "value") -> Tensor:
     """Return a picture C H W made of `value`: a level in [0, 1], `mean` (its mean colour) or `blur` (itself, out of focus).
 
-    The mean of a blank picture is exactly that picture. Raises `ArgumentError` for a level outside [0, 1].
+    The mean of a blank picture is exactly that picture. Raises `ArgumentError` naming `name` for a level outside [0, 1].
     """
     if value == "mean":
         mean = picture.double().mean((1, 2), keepdim=True).to(picture.dtype)
@@ -24,7 +24,7 @@ def stand_in(picture: Tensor, value: Value) -> Tensor:
     if value == "blur":
         return _blurred(picture)
     if not 0 <= value <= 1:
-        raise ArgumentError(f"value: got {value!r}, expected a level from 0 (black) to 1 (white), mean or blur")
+        raise ArgumentError(f"{name}: got {value!r}, expected a level from 0 (black) to 1 (white), mean or blur")
     return torch.full_like(picture, value)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from striate.core.errors import ArgumentError, StriateError
 from striate.measure import ReceptiveField, summary
 from striate.probe import edited
+from striate.understand.checking import whole_number
 from striate.understand.inputs import Prepared
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +28,9 @@ class Top:
     """
 
     def __init__(self, count: int, channels: Sequence[int] | None) -> None:
-        self.count, self.channels = count, channels
+        if channels is not None and not len(channels):
+            raise ArgumentError("channels: got none, expected one or more")
+        self.count, self.channels = whole_number("count", count, 1), channels
         self.values = self.pictures = self.places = torch.empty(0)
         self.plane: tuple[int, ...] = ()
         self.seen = 0

@@ -9,13 +9,14 @@ import torch
 
 from striate import draw
 from striate.core.errors import ArgumentError
-from striate.understand.checking import checked
+from striate.core.runtime import derived_seed, whole_seed
+from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
 from striate.understand.explanation import Explanation
 from striate.understand.flattening import flattened
 from striate.understand.inputs import opened, prepare
 from striate.understand.registry import method
-from striate.understand.samples import samples_of
+from striate.understand.samples import GIVEN, drawable, numbered, samples_of
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -47,14 +48,17 @@ def code_map(
     Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map, and PCA's share of the variance. Row U2; van der Maaten
     and Hinton 2008.
     """
-    checked("code_map", {"by": by, "space": space})
-    _, own, _ = opened(model)
-    found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
+    within("samples", samples, 1)
+    if layer is not None and space == "pixels":
+        raise ArgumentError("layer: the map is of the pixels, which no layer changes; leave it out, or give space='codes'")
+    seed = whole_seed(seed)
+    _, own, classes = opened(model)
+    found = numbered(samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed), classes)
     if len(found) < 5:
         raise ArgumentError(f"samples: a map needs at least 5 pictures, got {len(found)}")
     with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
         codes, place, notes = codes_of(p, found, layer) if space == "codes" else (pixel_codes(found), "", ())
-        flat = flattened(codes, by=by, perplexity=perplexity, seed=seed)
+        flat = flattened(codes, by=by, perplexity=perplexity, seed=seed if 0 <= seed < 1 << 32 else derived_seed(seed) % (1 << 32))
         count = min(10, (len(found) - 1) // 2)
         receipts = {"samples": len(found), "trustworthiness": trustworthiness(codes, flat.points, count), **flat.receipts}
         arrays: dict[str, Any] = {"points": flat.points, "index": found.index, "pixels": _thumbnails(found.pixels)}
@@ -63,7 +67,8 @@ def code_map(
             receipts[f"{count}_nn_accuracy_on_the_map"] = vote(found.labels, nearest(flat.points, count)[0])
         chosen = {"by": by, "space": space, "split": split, "samples": samples, "perplexity": perplexity}
         p.classes, p.names = found.classes or p.classes, found.names
-        said = (*found.notes(), *notes, *flat.notes)
+        unused = ("perplexity belongs to t-SNE: PCA did not heed it",) if perplexity is not None and by == "pca" else ()
+        said = (*found.notes(), *notes, *flat.notes, *unused)
         made = p.explanation("code_map", "embedding", arrays, layer=place or None, options=chosen, receipts=receipts, notes=said)
         return made.over(found.fingerprint, found.title)
 
@@ -73,15 +78,17 @@ def figure(explanation: Explanation) -> Figure:
     arrays, receipts, options = explanation.arrays, explanation.receipts, explanation.options
     where = f"codes at {explanation.layer}" if explanation.layer else "pixels"
     name = "t-SNE" if options["by"] == "tsne" else "PCA"
-    title = f"{len(explanation):,} pictures of {options.get('data', 'a data set')} by their {where}, {name}"
+    data = options.get("data", GIVEN)
+    title = f"{len(explanation):,} pictures{'' if data == GIVEN else f' of {data}'} by their {where}, {name}"
     note = f"near on the map is near in truth to {receipts['trustworthiness']:.3f} (trustworthiness)"
     if (share := next((value for key, value in receipts.items() if key.endswith("_on_the_map")), None)) is not None:
-        note += f"; neighbours name the class for {draw.percent(share, 0)}"
+        title += f": neighbours name the class right for {draw.percent(share, 0)}"
     if "variance" in receipts:
         note += f"; the axes hold {draw.percent(receipts['variance'], 0)} of the variance"
     labels = [int(label) for label in arrays["labels"]] if "labels" in arrays else None
     side = int(np.clip(440 / np.sqrt(len(explanation)), 18, 64))
-    return draw.pictured(arrays["points"], list(arrays["pixels"]), labels=labels, classes=explanation.classes, title=title, note=note, side=side)
+    pictures = [drawable(picture) for picture in arrays["pixels"]]
+    return draw.pictured(arrays["points"], pictures, labels=labels, classes=explanation.classes, title=title, note=note, side=side)
 
 
 def _thumbnails(pixels: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -46,12 +46,15 @@ def integrated_gradients(
     Receipt `completeness_error`: the median of |delta / difference|. Raises `ArgumentError`. Row U3; Sundararajan, Taly and Yan 2017.
     """
     options = checked("integrated_gradients", {"baseline": baseline, "steps": steps, "tolerance": tolerance, "most": most})
+    baseline, steps, tolerance, most = options.values()
     within("steps", steps, 2)
     within("tolerance", tolerance, 0)
     within("most", most, steps)
     with prepare(model, images, preprocess=preprocess, target=target, batch=batch, seed=seed) as p:
         fast = Throughput(p, precision="fp32", batch=batch)
-        paths = [_path(fast, picture, stand_in(picture, options["baseline"]), p.target[number], options) for number, picture in enumerate(p.pixels)]
+        paths = [
+            _path(fast, picture, stand_in(picture, baseline, name="baseline"), p.target[number], options) for number, picture in enumerate(p.pixels)
+        ]
         delta, difference = (torch.tensor([getattr(path, name) for path in paths], dtype=torch.float64) for name in ("delta", "difference"))
         relative = delta.abs() / difference.abs().clamp_min(1e-12)
         arrays: dict[str, Any] = {"map": torch.stack([path.map for path in paths]), "difference": difference, "delta": delta}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +16,9 @@ from striate.core.errors import ArgumentError
 from striate.core.runtime import generator as seeded
 from striate.probe import rules
 from striate.understand.ascending import Objective, Priors, Pull, check_pace, climb, gradient, high_frequencies
+from striate.understand.checking import within
 from striate.understand.explanation import Explanation
-from striate.understand.figures import MOST, class_name
+from striate.understand.figures import MOST, class_name, picture_of
 from striate.understand.inputs import Prepared, chosen_preprocess, opened, prepare
 from striate.understand.last_maps import default_layer
 from striate.understand.parametrisations import Parametrisation, parametrisation
@@ -76,13 +76,13 @@ def maximise(
     Raises `ArgumentError`, `UnknownNameError`. Sources: Simonyan et al. 2014; Olah et al. 2017; row U4.
     """
     check_pace(steps, rate)
-    for name, value in (("rivals", rivals), ("diversity", diversity)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ArgumentError(f"{name}: got {value}, expected 0 or more")
-    if count < 1:
-        raise ArgumentError(f"count: got {count}, expected 1 or more")
     size = _shape(model, preprocess, shape)
     side = min(size[1:])
+    within("count", count, 1)
+    within("rivals", rivals, 0)
+    within("diversity", diversity, 0)
+    for name, value, most in (("jitter", jitter, side - 1), ("zoom", zoom, 1), ("turn", turn, 180), ("blur", blur, side)):
+        within(name, value or 0, 0, most)
     loose, fixed = side >= SMOOTH, position is not None  # a neuron looks at one place
     priors = Priors(
         tv=tv,
@@ -136,13 +136,13 @@ def figure(explanation: Explanation) -> Figure:
     where = f"channels of {explanation.layer}" if explanation.layer else "classes"
     title = f"Pictures that {len(options['units'])} {where} answer to most"
     if len(options["units"]) == 1:
-        title = f"Pictures that {_name(explanation, 0)} answers to most"
+        title = f"Pictures that {_name(explanation, 0)}{f' of {explanation.layer}' if explanation.layer else ''} answers to most"
     side = arrays["image"].shape[-1]
     count = int(options["count"])
     if len(names) > MOST:
         title += f" (the first {MOST} of {len(names)} pictures)"
     return draw.grid(
-        list(arrays["image"][:MOST]),
+        [picture_of(picture) for picture in arrays["image"][:MOST]],
         names[:MOST],
         title=title,
         columns=count if count > 1 else None,

@@ -9,11 +9,12 @@ import torch
 
 from striate import draw
 from striate.core.errors import ArgumentError
+from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, vote
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import opened, prepare
 from striate.understand.registry import method
-from striate.understand.samples import samples_of
+from striate.understand.samples import drawable, numbered, random_of, samples_of
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -42,10 +43,13 @@ def neighbours(
     Q k (positions in the split), `pixel_distance` and `code_distance` Q k, the pictures `pixels`, `near_pixels`, `near_codes`; labels where known.
     Receipts: the share of all samples whose 10 nearest others name the right class, in pixels and in codes. Row U2; Krizhevsky et al. 2012, figure 4.
     """
-    _, own, _ = opened(model)
-    found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
-    if not 1 <= count < len(found) or not 1 <= queries <= len(found):
-        raise ArgumentError(f"count and queries: got {count} and {queries}, expected 1 or more and fewer than the {len(found)} samples")
+    for name, number in (("queries", queries), ("count", count), ("samples", samples)):
+        within(name, number, 1)
+    _, own, classes = opened(model)
+    found = numbered(samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed), classes)
+    if count >= len(found) or queries > len(found):
+        wrong = f"count: got {count}" if count >= len(found) else f"queries: got {queries}"
+        raise ArgumentError(f"{wrong}, but there are {len(found)} samples; expected fewer neighbours than samples, and no more queries")
     with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
         codes, place, notes = codes_of(p, found, layer)
         rows = _asked(found.labels, len(found), queries, seed)
@@ -79,15 +83,17 @@ def figure(explanation: Explanation) -> Figure:
     count = arrays["in_pixels"].shape[1]
     rows: list[list[draw.Panel | None]] = []
     for number in range(min(len(explanation), 12)):
-        row: list[draw.Panel | None] = [draw.Panel(arrays["pixels"][number], caption=_name(explanation, "label", number))]
+        row: list[draw.Panel | None] = [draw.Panel(drawable(arrays["pixels"][number]), caption=_name(explanation, "label", number))]
         for space in ("pixels", "codes"):
             row.append(None)
             pictures = arrays[f"near_{space}"][number]
-            row += [draw.Panel(picture, caption=_name(explanation, f"label_in_{space}", number, place)) for place, picture in enumerate(pictures)]
+            names = [_name(explanation, f"label_in_{space}", number, place) for place in range(count)]
+            row += [draw.Panel(drawable(picture), caption=name) for picture, name in zip(pictures, names, strict=True)]
         rows.append(row)
     heads = ["picture", "", "nearest in pixels", *[""] * count, f"nearest at {explanation.layer}", *[""] * (count - 1)]
     shares = {name.rpartition("_")[2]: value for name, value in receipts.items() if "_nn_accuracy_in_" in name}
-    title = f"Neighbours in pixels, and in codes at {explanation.layer}"
+    both = [len(np.intersect1d(one, other)) / count for one, other in zip(arrays["in_pixels"], arrays["in_codes"], strict=True)]
+    title = f"Of the {count} nearest by codes at {explanation.layer}, {draw.percent(float(np.mean(both)), 0)} are among the {count} nearest by pixels"
     if shares:
         voters = next(name for name in receipts if "_nn_" in name).partition("_")[0]
         pixels, codes = (draw.percent(shares[space], 0) for space in ("pixels", "codes"))
@@ -104,7 +110,7 @@ def _name(explanation: Explanation, array: str, *place: int) -> str:
 
 def _asked(labels: Any, whole: int, queries: int, seed: int) -> Any:
     """Choose the queries by seed: of each class in turn where labels are known."""
-    order = np.random.default_rng([seed, 1]).permutation(whole)
+    order = random_of(seed, 1).permutation(whole)
     if labels is None:
         return np.sort(order[:queries])
     turn = np.zeros(whole, dtype=np.int64)

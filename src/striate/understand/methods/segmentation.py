@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OBJECT, GROUND = "#e69f00", "#0072b2"
 """Seeds in the figure."""
+ROUNDS = 1000
+"""Rounds at most: GrabCut stands still long before."""
 
 
 @method("segmentation", help="The object cut out by GrabCut, seeded where a map is strongest and weakest", needs="images", kind="map")
@@ -51,10 +53,11 @@ def segmentation(
     """
     asked = {"by": by, "foreground": foreground, "background": background, "smooth": smooth, "rounds": rounds}
     options = checked("segmentation", asked)
+    by, foreground, background, smooth, rounds = options.values()
     within("foreground", foreground, 0, 1)
     within("background", background, 0, 1)
     within("smooth", smooth, 0, 1)
-    within("rounds", rounds, 1)
+    within("rounds", rounds, 1, ROUNDS)
     if background >= foreground:
         raise ArgumentError(f"background: got {background}, expected less than foreground ({foreground})")
     entry = methods.entry(by)

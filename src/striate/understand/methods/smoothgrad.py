@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from striate.core.errors import ArgumentError
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
 from striate.understand.fine_maps import fine_figure
@@ -38,6 +39,7 @@ def smoothgrad(
     The noise is drawn for each picture from `seed` and its content. Raises `ArgumentError`. Row U3; Smilkov et al. 2017.
     """
     options = checked("smoothgrad", {"samples": samples, "noise": noise, "magnitude": magnitude})
+    samples, noise, magnitude = options.values()
     within("samples", samples, 1)
     within("noise", noise, 0)
     with prepare(model, images, preprocess=preprocess, target=target, batch=batch, seed=seed) as p:
@@ -48,6 +50,8 @@ def smoothgrad(
             total = torch.zeros_like(picture, dtype=torch.float64)
             for _, gradient in fast.gradients(samples, noisy, p.target[number]):
                 total += (gradient.abs() if magnitude else gradient).sum(0, dtype=torch.float64)
+            if not bool(total.isfinite().all()):
+                raise ArgumentError(f"noise: with {noise} the gradients at noisy copies are NaN or infinite; give less, such as 0.15")
             found.append((total / samples).abs().amax(0).to(picture.dtype))
         return p.explanation("smoothgrad", "map", {"map": torch.stack(found)}, options=options, targeted=True)
 
