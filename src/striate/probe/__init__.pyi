@@ -9,6 +9,7 @@ from .backward_rules import ruled as ruled
 from .backward_rules import rules as rules
 from .calls import Call as Call
 from .calls import Recording as Recording
+from .dependence import seeing as seeing
 from .layers import Gradients as Gradients
 from .layers import activations as activations
 from .layers import codes as codes
@@ -22,4 +23,5 @@ from .tapping import Taps as Taps
 from .tapping import edited as edited
 from .tapping import tapped as tapped
 from .untouched import traceless as traceless
+from .unwatched import closed as closed
 from .unwrapping import original as original

@@ -78,9 +78,9 @@ class _Modes:
         return [value for own in self._own for value in own.values() if type(value) is Tensor]
 
     def restore(self) -> None:
-        for module, training in self._scripted:
-            if module.training != training:
-                module.training = training
+        for closed, training in self._scripted:
+            if closed.training != training:
+                closed.training = training
         for module, before, tables in zip(self._modules, self._own, self._tables, strict=True):
             own = vars(module)
             if len(own) != len(before) or any(map(is_not, own.values(), before.values())):

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError
-from striate.probe import activations, edited
-from striate.understand.last_maps import LastMaps
+from striate.probe import activations, edited, one_name
+from striate.understand.last_maps import map_layers
 from striate.understand.pixel_gradients import know
+from striate.understand.scoring import scores_of
 
 if TYPE_CHECKING:
     from striate.understand.inputs import Prepared
@@ -41,19 +42,13 @@ class Look:
 def look(p: Prepared, layer: str | None, *, gradients: bool = True) -> Look:
     """Look at a layer, by default the last that gives maps before they are pooled (as `default_layer` finds it).
 
-    Without `gradients` they are zeros. Raises `UnknownNameError` for a layer that is not there, `ArgumentError` for one without maps.
+    Without `gradients` they are zeros. Raises `UnknownNameError` for a layer that is not there, `ArgumentError` for one without maps, and where the
+    network chooses and runs its last maps without a graph, so that nothing tells how its scores depend on them.
     """
     if layer is None:
-        name, maps, weights = _last(p)
-        if not gradients:
-            return Look(name, maps, torch.zeros_like(maps))
-        if weights is not None:
-            share = weights[p.target] / (maps.shape[-2] * maps.shape[-1])
-            return Look(name, maps, share[:, :, None, None].expand_as(maps))
-    else:
-        name = layer
-    parts = list(_cut(p, name, gradients=gradients))
-    return Look(name, torch.cat([maps for maps, _ in parts]), torch.cat([back for _, back in parts]))
+        return _default(p, gradients)
+    parts = list(_cut(p, one_name(p.network, layer), gradients=gradients))
+    return Look(layer, torch.cat([maps for maps, _ in parts]), torch.cat([back for _, back in parts]))
 
 
 def combined(weights: Tensor, maps: Tensor) -> Tensor:
@@ -63,27 +58,35 @@ def combined(weights: Tensor, maps: Tensor) -> Tensor:
 
 _FOUND: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 """Where pooled heads begin, by network: looking there is cheaper than watching everything, and the scores prove it anew each time."""
+_AT: WeakKeyDictionary[nn.Module, torch.Size] = WeakKeyDictionary()
+"""For inputs of which size that was found: smaller ones leave other layers with maps."""
 
 
-def _last(p: Prepared) -> tuple[str, Tensor, Tensor | None]:
-    """Return the last layer with maps, its maps, and the weights K C of a head that pools them (None for another head)."""
-    if (name := _FOUND.get(p.network)) is not None:
+def _default(p: Prepared, gradients: bool) -> Look:
+    """Look at the last layer with maps; where the head pools them, which the scores prove, the gradient is known without a backward pass."""
+    size = p.preprocess(p.pixels[:1]).shape[1:]
+    if (known := _FOUND.get(p.network)) is not None and _AT.get(p.network) == size:
         with suppress(ArgumentError):
-            maps = torch.cat([found for found, _ in _cut(p, name, gradients=False)])
+            maps = torch.cat([found for found, _ in _cut(p, known, gradients=False)])
             if (weights := _head(p.network, maps, p.logits)) is not None:
-                return name, maps, weights
-    seen, found, logits = LastMaps(p.network), list[Tensor](), list[Tensor]()
-    for part in p.chunks():
-        with seen.watching():
-            logits.append(p.model(p.pixels[part]))
-        whole = seen.maps
-        found.append(_wide(activations(p.network, p.preprocess(p.pixels[part]), at=seen.name)[seen.name] if whole is None else whole))
-    know(p, torch.cat(logits))
-    maps = torch.cat(found)
-    weights = _head(p.network, maps, p.logits)
-    if weights is not None:
-        _FOUND[p.network] = seen.name
-    return seen.name, maps, weights
+                return _pooled(p, known, maps, weights, gradients)
+    found = map_layers(p.network, p.preprocess(p.pixels[:1]))
+    last = found.layers[-1]
+    logits, _ = scores_of(found.output, 1)
+    if _head(p.network, _wide(last.maps), logits) is not None:
+        maps = torch.cat([maps for maps, _ in _cut(p, last.name, gradients=False)])
+        if (weights := _head(p.network, maps, p.logits)) is not None:
+            _FOUND[p.network], _AT[p.network] = last.name, size
+            return _pooled(p, last.name, maps, weights, gradients)
+    parts = list(_cut(p, last.name, gradients=gradients, needed=not found.graph))
+    return Look(last.name, torch.cat([maps for maps, _ in parts]), torch.cat([back for _, back in parts]))
+
+
+def _pooled(p: Prepared, name: str, maps: Tensor, weights: Tensor, gradients: bool) -> Look:
+    if not gradients:
+        return Look(name, maps, torch.zeros_like(maps))
+    share = weights[p.target] / (maps.shape[-2] * maps.shape[-1])
+    return Look(name, maps, share[:, :, None, None].expand_as(maps))
 
 
 def _head(network: nn.Module, maps: Tensor, logits: Tensor) -> Tensor | None:
@@ -101,11 +104,11 @@ def _head(network: nn.Module, maps: Tensor, logits: Tensor) -> Tensor | None:
     return None
 
 
-def _cut(p: Prepared, layer: str, *, gradients: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    """Run the network with its graph beginning at the layer; yield the maps and the gradients there of each chunk."""
+def _cut(p: Prepared, layer: str, *, gradients: bool, needed: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+    """Run the network with its graph beginning at the layer; yield the maps and the gradients there of each chunk; `needed`: zeros will not do."""
     parts = list(p.chunks())
     for part in parts:
-        seen: list[tuple[Tensor, Tensor]] = []
+        seen: list[tuple[Tensor, Tensor | None]] = []
         with edited(p.network, {layer: partial(_begin, seen)}, held=True), torch.set_grad_enabled(gradients):
             logits = p.model(p.pixels[part])
         if len(seen) != 1:  # no such function, called again and again, or no tensor: this says which
@@ -117,24 +120,32 @@ def _cut(p: Prepared, layer: str, *, gradients: bool) -> Iterator[tuple[Tensor, 
         back = torch.zeros_like(maps)
         if len(parts) == 1:
             know(p, logits)
-        if gradients:
+        if gradients and change is not None:
             score = logits.gather(1, p.target[part][:, None]).sum()
             found = torch.autograd.grad(score, change, allow_unused=True)[0] if score.requires_grad else None
+            if found is None and needed:
+                raise ArgumentError(f"model: no gradient leads from its scores back to {layer}, the last layer with maps (it runs without a graph)")
             if found is None:
                 p.notes.append(f"the score does not depend on {layer}: its map is zero")
             back = back if found is None else found
         yield _wide(maps), _wide(back)
 
 
-def _begin(seen: list[tuple[Tensor, Tensor]], output: Any) -> Any:
-    """Keep a layer's output and let the graph begin there: a change of zero is added, whose gradient is the output's.
+def _begin(seen: list[tuple[Tensor, Tensor | None]], output: Any) -> Any:
+    """Keep a layer's output and, with gradients, let the graph begin there: a change of zero is added, whose gradient is the output's.
 
-    Into the output itself where that can be: a network may go on with the tensor an operation in place has written, not with what it returned.
+    Into the output itself where that can be: a network may go on with the tensor an operation in place has written, not with what it returned. Not
+    where the network has a graph of its own, which may need the output as it was.
     """
     if not isinstance(output, Tensor) or not output.is_floating_point():
         return output
-    change = torch.zeros_like(output, memory_format=torch.contiguous_format, requires_grad=torch.is_grad_enabled())
+    if not torch.is_grad_enabled():
+        seen.append((output.detach().clone(), torch.zeros_like(output)))
+        return output
+    change = torch.zeros_like(output, memory_format=torch.contiguous_format, requires_grad=True)
     seen.append((output.detach().clone(), change))
+    if output.requires_grad:
+        return output + change
     try:
         return output.add_(change)
     except RuntimeError:  # an expanded tensor, or one of several views

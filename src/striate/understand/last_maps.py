@@ -1,75 +1,154 @@
-"""The last layer that still gives maps, before they are pooled: the one rule behind `default_layer` and every class activation map."""
+"""Which layers give maps, and the last of them before they are pooled: the one rule behind every layer that is chosen by default."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from striate.core.errors import ArgumentError
-from striate.probe import original, traceless
+from striate.probe import closed, original, traceless
+from striate.probe.calls import tensors
+from striate.probe.keeping import Kept, released
+from striate.probe.planes import Planes
 from striate.probe.watching import Watch, is_leaf
+from striate.understand.scoring import scores_of
 
 PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
 """Operations after the last layer that are not it: a map is looked at before it is pooled."""
 
 
-class LastMaps:
-    """Watches a network run: `name` is the last layer or function that gave maps (N C H W with H and W above 1), `maps` what it gave.
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """A layer or function that gave maps: the name that means this call alone, its operation, the maps N C h w as it gave them."""
 
-    `maps` is None where a later operation has written into them.
+    name: str
+    operation: str
+    maps: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class MapLayers:
+    """What `map_layers` finds: `layers` in the order of the run; `output` of the network, detached; whether a graph told what it depends on."""
+
+    layers: tuple[Mapped, ...]
+    output: Any
+    graph: bool
+
+
+def map_layers(network: nn.Module, x: Tensor) -> MapLayers:
+    """Run the network on inputs N C H W and return the layers, and functions between them, that give maps on the way to its scores.
+
+    Maps are one floating-point tensor N C h w for N inputs, h and w above 1, on which the scores depend and which depends on the input: weights that
+    are computed, and what is put aside, are none. And (h, w) is a height and width: the input's own, or one that a two-dimensional operation of
+    this run took or gave (see `Planes`), which tells N C H W from N H W C and from attention. Where the network runs without a graph, dependence is
+    not asked for. Pooling, dropout and their like are left out. Raises `ArgumentError` where there is none.
     """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network, self.name = network, ""
-        self._last: Tensor | None = None
-        self._version = 0
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch one run of the network, without gradients; raises `ArgumentError` at the end of one without any map."""
-        self._last = None
-        watch = Watch(self.network, gradients=False)
-        watch.live = self._passing
-        with torch.no_grad(), watch.watching():
-            yield
-        if self._last is None:
-            raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1), so there is none to look at; give layer=")
-
-    @property
-    def maps(self) -> Tensor | None:
-        """The last run's maps as the layer gave them."""
-        whole = self._last is not None and self._last._version == self._version  # noqa: SLF001 - how to know that somebody wrote into it
-        return self._last if whole else None
-
-    def _passing(self, address: str, turn: int, output: Any) -> Any:
-        if turn and self.name == address:
-            self.name = f"{address}[0]"  # it is called again
-        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1 and self._is_one(address):
-            self.name, self._last = f"{address}[{turn}]" if turn else address, output
-            self._version = output._version  # noqa: SLF001
-        return output
-
-    def _is_one(self, address: str) -> bool:
-        parent, mark, function = address.rpartition("/")
-        if mark and "#" in function:
-            inside = self.network.get_submodule(parent)
-            return not PASSED.search(function) and not (parent and is_leaf(inside))
-        module = self.network.get_submodule(address)
-        return is_leaf(module) and not PASSED.search(type(module).__name__)
+    inner, _ = original(network)
+    with traceless(inner), torch.inference_mode(False):
+        for parameter in inner.parameters():
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
+        try:
+            with torch.enable_grad():
+                found = _Run(inner, x.detach().clone().requires_grad_())
+        except RuntimeError:  # networks that cannot be run with a graph: on NumPy arrays, with `out=`
+            with torch.no_grad():
+                found = _Run(inner, x.detach().clone())
+        layers = found.layers()
+    if not layers:
+        told = closed(inner) or "so there is none to look at; give layer="
+        raise ArgumentError(f"model: no layer of this network gives maps (N C H W with H and W above 1) that its scores depend on; {told}")
+    return MapLayers(layers, tree_map_only(Tensor, Tensor.detach, found.output), found.graph)
 
 
 def default_layer(model: nn.Module, images: Tensor) -> str:
     """Return the last layer that still gives a map (N C H W with H, W > 1) before the pooling that ends it: what a CAM looks at by default.
 
-    `images`: the network's input, one picture is enough. Raises `ArgumentError` for a network without any map.
+    `images`: the network's input, one picture is enough. What counts as a map is said at `map_layers`. Raises `ArgumentError` for a network without.
     """
-    inner, _ = original(model)
-    seen = LastMaps(inner)
-    with traceless(inner), torch.inference_mode(False), seen.watching():
-        inner(images[:1].detach().clone())  # it may begin with an operation in place
-    return seen.name
+    return map_layers(model, images[:1]).layers[-1].name
+
+
+@dataclass(eq=False)
+class _Given:
+    address: str
+    turn: int
+    kept: Kept
+    node: Any
+
+
+class _Run:
+    """One watched run: what gave four axes, with its place in the graph, and which sizes are heights and widths."""
+
+    def __init__(self, network: nn.Module, x: Tensor) -> None:
+        self.network, self.count = network, len(x)
+        self._modules = dict(network.named_modules())
+        self._given: list[_Given] = []
+        self._calls = Counter[str]()
+        watch = Watch(network, gradients=False)
+        self._planes = watch.keeper = Planes()
+        self._planes.sizes.add((x.shape[-2], x.shape[-1]))
+        watch.live = self._passing
+        given = x.clone()  # it may begin with an operation in place
+        with watch.watching():
+            self.output = network(given)
+        roots = _scores(self.output, self.count)
+        self.graph = any(root.grad_fn is not None for root in roots)
+        self._before = _behind(roots)
+
+    def layers(self) -> tuple[Mapped, ...]:
+        """Return what gave maps on the way to the scores."""
+        found = []
+        for each in self._given:
+            maps = released(each.kept)
+            if (maps.shape[2], maps.shape[3]) in self._planes.sizes and (not self.graph or each.node in self._before):
+                name = f"{each.address}[{each.turn}]" if self._calls[each.address] > 1 else each.address
+                found.append(Mapped(name, self._operation(each.address), maps))
+        return tuple(found)
+
+    def _passing(self, address: str, turn: int, output: Any) -> Any:
+        self._calls[address] += 1
+        if isinstance(output, Tensor) and _has_maps(output, self.count) and self._is_one(address):
+            self._given.append(_Given(address, turn, self._planes.keep(output), output.grad_fn))
+        return output
+
+    def _operation(self, address: str) -> str:
+        return type(self._modules[address]).__name__ if address in self._modules else address.rpartition("/")[2].partition("#")[0]
+
+    def _is_one(self, address: str) -> bool:
+        if PASSED.search(self._operation(address)):
+            return False
+        if address in self._modules:
+            return is_leaf(self._modules[address])
+        parent = address.rpartition("/")[0]
+        return not (parent and is_leaf(self._modules[parent]))
+
+
+def _has_maps(output: Tensor, count: int) -> bool:
+    return output.ndim == 4 and len(output) == count and min(output.shape[2:]) > 1 and output.is_floating_point() and output.layout is torch.strided
+
+
+def _scores(output: Any, count: int) -> tuple[Tensor, ...]:
+    try:
+        return (scores_of(output, count)[0],)
+    except ArgumentError:  # no classifier
+        return tensors(output)
+
+
+def _behind(roots: Iterable[Tensor]) -> set[Any]:
+    """Return all nodes of the graph that these tensors depend on."""
+    waiting = [root.grad_fn for root in roots if root.grad_fn is not None]
+    found: set[Any] = set(waiting)
+    while waiting:
+        for node, _ in waiting.pop().next_functions:
+            if node is not None and node not in found:
+                found.add(node)
+                waiting.append(node)
+    return found

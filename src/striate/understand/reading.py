@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError
-from striate.probe import edited, record, tapped
+from striate.probe import edited, tapped
 from striate.understand.inputs import Prepared
-from striate.understand.last_maps import PASSED
+from striate.understand.last_maps import map_layers
 
 _RECTIFIERS = ("relu", "gelu", "silu", "elu", "hardswish", "leaky", "prelu")
 
@@ -67,24 +67,18 @@ def reading(p: Prepared, layers: Sequence[str]) -> Iterator[Callable[[Tensor], M
 
 
 def stages(p: Prepared) -> list[list[str]]:
-    """Return the layers that give maps, in the order of the run, grouped by the maps' size; pooling and its like left out.
+    """Return the layers that give maps (see `map_layers`), in the order of the run, grouped by the maps' size; pooling and its like left out.
 
     Of a convolution, its norm and its ReLU only the last is named. Raises `ArgumentError` for a network without maps.
     """
     found: list[list[str]] = []
     size: tuple[int, ...] = ()
-    recording = record(p.network, p.preprocess(p.pixels[:1]))
-    for call in recording:
-        output = call.outputs[0] if len(call.outputs) == 1 else None
-        if output is None or output.ndim != 4 or min(output.shape[-2:]) < 2 or PASSED.search(call.operation):
-            continue
-        name = call.operation.lower()
-        if tuple(output.shape[-2:]) != size:
+    for layer in map_layers(p.network, p.preprocess(p.pixels[:1])).layers:
+        name = layer.operation.lower()
+        if tuple(layer.maps.shape[2:]) != size:
             found.append([])
-            size = tuple(output.shape[-2:])
+            size = tuple(layer.maps.shape[2:])
         if found[-1] and ("norm" in name or name.startswith(_RECTIFIERS)):
             found[-1].pop()
-        found[-1].append(recording.name_of(call))
-    if not found:
-        raise ArgumentError("model: no layer of this network gives maps (N C H W with H and W above 1); give layer=")
+        found[-1].append(layer.name)
     return found

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.errors import ArgumentError, unknown_name
-from striate.probe import Call, Recording, record
+from striate.probe import Call, Recording, closed, one_name, record, seeing
 
 RELUS = frozenset({"ReLU", "relu", "ReLU6", "relu6"})
 _CARRIED = frozenset({"BatchNorm2d", "BatchNorm1d", "batch_norm", "Scale", "Dropout", "Identity"})
@@ -32,21 +32,24 @@ class Rectifier:
 
 
 def rectifiers(network: nn.Module, x: Tensor, layer: str | None = None) -> tuple[Rectifier, ...]:
-    """Return the ReLUs that run on input `x`, in order, or the one of `layer` (its own address, or its filters' layer).
+    """Return the ReLUs that see the input `x`, in order, or the one of `layer` (its own address, or its filters' layer).
 
-    Raises `UnknownNameError` for a layer that is none, `ArgumentError` where the network has no ReLU.
+    Those of networks inside the network that make weights (the position biases of Swin v2) see no picture and are left out. Raises `UnknownNameError`
+    for a layer that is none, `ArgumentError` where the network has no ReLU, or none that can be watched.
     """
-    recording = record(network, x)
+    recording, sees = record(network, x), seeing(network, x)
     found = []
     for call in recording:
-        if call.operation in RELUS and call.outputs and call.outputs[0].ndim in (2, 4):
+        if call.operation in RELUS and call.outputs and call.outputs[0].ndim in (2, 4) and (call.address, call.turn) in sees:
             before = _before(recording, call)
             name = recording.name_of
             found.append(Rectifier(name(call), name(before) if before is not None else "", _filters(recording, before)))
     if not found:
-        raise ArgumentError("model: it has no ReLU, and only a ReLU's unit can be dead")
+        told = closed(network)
+        raise ArgumentError(f"model: no ReLU was seen; {told}" if told else "model: it has no ReLU, and only a ReLU's unit can be dead")
     if layer is None:
         return tuple(found)
+    one_name(network, layer)
     chosen = tuple(each for each in found if layer in (each.address, each.address.removesuffix("[0]"), each.filters))
     if not chosen:
         raise unknown_name("layer with a ReLU", layer, {name for each in found for name in (each.address, each.filters) if name})

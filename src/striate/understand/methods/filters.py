@@ -11,7 +11,7 @@ from torch import nn
 
 from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
-from striate.probe import original, record, traceless
+from striate.probe import closed, one_name, original, record, traceless
 from striate.understand.checking import checked
 from striate.understand.explanation import Explanation
 from striate.understand.filter_figures import ALIKE, DEAD, FAINT, noise, noise_of_white, resemblance, roughness, under
@@ -53,8 +53,10 @@ def filters(
     network, _, _ = opened(model)
     inner, notes = original(network)
     check_weights(inner)
-    place, module = _chosen(inner, layer)
-    weights, said = _kernels(inner, place, module, shape)
+    with traceless(inner):  # a weight that is computed is computed as for a picture: spectral norm writes in training mode
+        inner.eval()
+        place, module = _chosen(inner, layer)
+        weights, said = _kernels(inner, place, module, shape)
     norms = np.linalg.norm(weights.reshape(len(weights), -1).astype(np.float64), axis=1)
     nearest, cosine = resemblance(weights)
     dead = under(weights, DEAD)
@@ -140,7 +142,7 @@ def _chosen(network: nn.Module, layer: str | None) -> tuple[str, nn.Module]:
     kinds = (nn.modules.conv._ConvNd, nn.Linear)  # noqa: SLF001 - the class all of torch's convolutions share
     good = {name: module for name, module in named.items() if isinstance(module, kinds)}
     if layer is not None:
-        if layer not in dict(network.named_modules()):
+        if one_name(network, layer) not in dict(network.named_modules()):
             raise unknown_name("layer", layer, good)
         if layer not in named or named[layer].weight.ndim not in (2, 3, 4):
             close = [name for name in good if name.startswith(layer)][:4]
@@ -150,7 +152,9 @@ def _chosen(network: nn.Module, layer: str | None) -> tuple[str, nn.Module]:
         return layer, named[layer]
     first = next((name for name, module in good.items() if module.weight.ndim == 4), next(iter(good), None))
     if first is None:
-        raise ArgumentError("model: it has neither convolutions nor dense layers, so there are no filters to show")
+        told = closed(network)
+        why = f"no filters were found; {told}" if told else "it has neither convolutions nor dense layers, so there are no filters to show"
+        raise ArgumentError(f"model: {why}")
     return first, good[first]
 
 
@@ -159,7 +163,8 @@ def _kernels(network: nn.Module, place: str, module: nn.Module, shape: tuple[int
     weights = module.weight.detach().float().cpu().numpy()  # type: ignore[operator]
     notes: list[str] = []
     if getattr(module, "transposed", False):
-        weights = weights.swapaxes(0, 1)
+        groups, (inputs, outputs, *sides) = int(getattr(module, "groups", 1)), weights.shape  # outputs of one group
+        weights = weights.reshape(groups, inputs // groups, outputs, *sides).swapaxes(1, 2).reshape(groups * outputs, inputs // groups, *sides)
         notes.append("a transposed convolution: one picture for each channel it makes")
     if weights.ndim == 4:
         return weights, notes
