@@ -123,8 +123,8 @@ def _leaves(value: Any) -> Iterator[fx.Node]:
     if isinstance(value, fx.Node):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _leaves(each)
+        for key in sorted(value, key=lambda key: key != "logits"):
+            yield from _leaves(value[key])
     elif isinstance(value, (tuple, list)):
         for each in value:
             yield from _leaves(each)

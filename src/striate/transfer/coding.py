@@ -15,8 +15,9 @@ from striate.core.contracts import Progress
 from striate.core.errors import ArgumentError, DataError, unknown_name
 from striate.core.runtime import Precision, Settings, settings
 from striate.core.storage import digest
-from striate.probe import original, tapped
+from striate.probe import tapped
 from striate.surgery import fuse_batch_norm
+from striate.surgery.following import deep_copy, unwrapped
 from striate.training.forward import forward, placed
 from striate.transfer import shelf
 from striate.transfer.depths import depths
@@ -97,7 +98,8 @@ def codes(
     computed before, of the same weights, pixels, preprocessing and precision, is read from the cache (`cache=False` neither reads nor writes it).
     Raises `UnknownNameError` for a layer, `DataError` where a code is not a finite number.
     """
-    places = depths(model, at)
+    model = unwrapped(model)
+    places = depths(model, at, shape=data.shape)
     use = settings(device, precision)
     known = data.split(split)
     targets = _targets(data, split)
@@ -151,18 +153,16 @@ def _pass(
 
 def _quick(model: nn.Module, at: Sequence[str]) -> nn.Module:
     """Return a copy whose batch norms are folded in, where that changes none of the outputs asked for; else the model's own copy."""
-    import copy
-
-    inner, _ = original(model)
+    inner = unwrapped(model)
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in inner.modules()):  # noqa: SLF001
-        return copy.deepcopy(inner)
+        return deep_copy(inner)
     ends = [[m for m in inner.get_submodule(place).modules() if any(True for _ in m.parameters(recurse=False))] for place in at]
     if any(weighted and isinstance(weighted[-1], FUSED_IN) for weighted in ends):  # its own output changes with the norm behind it
-        return copy.deepcopy(inner)
+        return deep_copy(inner)
     try:
         return fuse_batch_norm(inner)
     except ArgumentError:  # it cannot be followed: slower, but the same
-        return copy.deepcopy(inner)
+        return deep_copy(inner)
 
 
 def _check(found: Mapping[tuple[str, str], Floats], split: str, view: str) -> None:

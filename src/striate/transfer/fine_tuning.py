@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import nn
 
 from striate.core.contracts import Progress, Recipe, Strategy
-from striate.core.errors import unknown_name
+from striate.core.errors import ArgumentError, unknown_name
 from striate.core.runtime import Precision, settings
 from striate.core.signature import Source, command_line, python_call
 from striate.training import Run
@@ -60,7 +60,9 @@ def fine_tune(
     `strategy`: `linear` or `svm` fit a head to cached codes; `finetune` trains the last layers or most of them on; `scratch` forgets the weights;
     `auto` follows `advise` and looks at mirror images too. `at`: the layers a linear head may read. `size`: the pictures' side. `class_weights` None
     weighs classes where one has three times the pictures of another. `settings_of_recipe` edits the recipe of `finetune`
-    and `scratch`. Everything is chosen by cross-validation on the training split (or a part held out of it); `val` and `test` are read once, at the
+    and `scratch`, and is refused for `linear` and `svm`, which have none. A network given as a module for another number of classes gets a fresh
+    head.
+    Everything is chosen by cross-validation on the training split (or a part held out of it); `val` and `test` are read once, at the
     end. The logits' temperature is fitted likewise.
 
     `task="localise"` says where as well, for data with boxes or points: two fresh heads on the trunk (cut after the one layer `at`) learn alone for a
@@ -70,7 +72,7 @@ def fine_tune(
     """
     from striate.data import load
 
-    _check_words(strategy, task)
+    _check_words(strategy, task, size, settings_of_recipe)
     tell: Progress = progress or Quiet()
     given = load(data)
     (opening.check if task == "classify" else opening.check_labels)(given)  # where it is may be asked of things of one class, too
@@ -108,6 +110,8 @@ def fine_tune(
             mirror = False
             found = read("train")
         return tune(words, opened, found, advice, weigh=weigh, tell=tell)
+    if words.edits:
+        tell.note(f"{', '.join(words.edits)}: not used, for a linear head has no recipe (strategy finetune or scratch has)")
     return _linear(words, opened, found, best(advice.compared), advice.compared, advice, "softmax", weigh, read, began)
 
 
@@ -175,10 +179,17 @@ def _linear(
     )
 
 
-def _check_words(strategy: str, task: str) -> None:
+def _check_words(strategy: str, task: str, size: Any, edits: Mapping[str, Any] | None) -> None:
     for what, word, known in (("strategy", strategy, STRATEGIES), ("task", task, TASKS)):
         if word not in known:
             raise unknown_name(what, str(word), known)
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        raise ArgumentError(f"size: got {size!r}, expected a number of pixels, 1 or more, or None for the pretraining's own")
+    if edits and strategy in ("linear", "svm"):
+        raise ArgumentError(
+            f"settings_of_recipe: got {', '.join(edits)}, but strategy {strategy!r} fits a head in closed form and has no recipe; "
+            f"leave it out, or choose strategy='finetune'"
+        )
 
 
 def _put(head: nn.Linear, fitted: Fitted) -> None:

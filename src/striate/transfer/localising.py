@@ -12,6 +12,7 @@ from striate.core.errors import ArgumentError
 from striate.core.runtime import derived_seed, random_state_kept
 from striate.training import Run, recipes, tasks, train
 from striate.transfer import opening
+from striate.transfer.marking import known
 from striate.zoo.two_heads import Localiser, localiser
 
 __all__ = ["RECIPE", "Localiser", "localised", "localiser"]
@@ -53,19 +54,22 @@ def localised(words: Any, *, weigh: bool, tell: Progress) -> Run:
             opened.model, data.classes, input=(whole.channels, *whole.size), at=at[0] if at else None, boxes=job.with_boxes, points=job.count
         )
     python, command = words.spelled()
-    run: Run = train(
-        network,
-        data.with_preprocess(whole),
-        task="localise",
-        recipe=recipe,
-        folder=words.folder,
-        seed=words.seed,
-        device=words.device,
-        precision=words.precision,
-        progress=tell,
-    )
     facts = {"strategy": "finetune", "asked": words.strategy, "weights": opened.source, "licence": opened.licence, "notes": list(notes)}
-    run.update({"python": python, "command": command, "transfer": facts | {"trunk": f"ends after {network.at}, {recipe.freeze or 'nothing'} frozen"}})
+    facts["trunk"] = f"ends after {network.at}, {recipe.freeze or 'nothing'} frozen"
+    told_by = {"python": python, "command": command, "transfer": facts}
+    with known(words.folder, data.name, network, told_by, tell) as (folder, watched):
+        run: Run = train(
+            network,
+            data.with_preprocess(whole),
+            task="localise",
+            recipe=recipe,
+            folder=folder,
+            seed=words.seed,
+            device=words.device,
+            precision=words.precision,
+            progress=watched,
+        )
+    run.update(told_by)
     return Run(run.folder, model=network if run.facts["model"].get("foreign") else None)
 
 

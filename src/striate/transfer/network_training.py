@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,16 @@ from torch import nn
 
 from striate.core.contracts import Progress, Recipe
 from striate.core.errors import ArgumentError
+from striate.surgery.heads import heads_of
 from striate.training import Run, recipes, train
-from striate.training.groups import head_of, layer_groups
+from striate.training.groups import layer_groups
 from striate.transfer.advice import Advice
 from striate.transfer.choices import Choice, compare, fit_whole
 from striate.transfer.coding import Codes
 from striate.transfer.heads import set_head
+from striate.transfer.marking import known
 from striate.transfer.opening import Opened
+from striate.transfer.outputs import first_tensor, told, with_outputs
 
 HELD = 0.15
 """Share of the training pictures that a trained network does not see, to fit its temperature."""
@@ -40,18 +44,31 @@ MANY = FEW.edited(name="fine-tune most layers", epochs=12, thaw=0.3)
 
 def tune(words: Any, opened: Opened, found: Codes, advice: Advice, *, weigh: bool, tell: Progress) -> Run:
     """Start the network's own head from the linear classifier fitted to the top codes, then train the last layers, or most of them, on."""
-    network = opened.model
-    ready = _head_from_codes(network, opened, found, weigh=weigh, seed=words.seed)
+    shape, name = opened.data.shape, words.model if isinstance(words.model, str) else None
+    network = with_outputs(opened.model, opened.data.classes, shape, name=name, seed=words.seed)
+    changes = told(network, opened.model)
+    for sentence in changes:
+        tell.note(sentence)
+    opened = replace(opened, model=network)
+    heads, _ = heads_of(network, shape)
+    ready = bool(heads) and _head_from_codes(network, heads[0], opened, found, weigh=weigh, seed=words.seed)
     base = MANY if advice.answer == "finetune-many" else FEW
     groups = layer_groups(network)
     edits: dict[str, Any] = {"class_weights": weigh}
-    if not ready:
+    if {name for group in groups for name in group.parameters} != {name for name, _ in network.named_parameters()}:
+        edits["layer_decay"] = 1.0
+        tell.note("every layer learns at one rate: the network holds parameters outside its layers, whose depth is not known")
+    last = any(path == each or path.startswith(f"{each}.") for each in groups[-1].modules for path in heads[:1])
+    if not last:
+        tell.note("everything learns from the beginning: the head was not registered last, so what stands before it is not known")
+    elif not ready:
         edits["head_first"] = 0.2
         tell.note("the head starts fresh and learns alone for a fifth of the time")
-    if base is FEW and len(groups) > 2:
+    if last and base is FEW and len(groups) > 2:
         edits["freeze"] = _last_of(network, groups[-3].modules)
     recipe = base.edited(**(edits | words.edits))
-    return _trained(words, network, opened.data, recipe, "finetune", advice, tell, {"weights": opened.source, "licence": opened.licence})
+    more = {"weights": opened.source, "licence": opened.licence, "notes": [*opened.notes, *changes]}
+    return _trained(words, network, opened.data, recipe, "finetune", advice, tell, more)
 
 
 def from_scratch(words: Any, data: Any, advice: Advice | None, *, weigh: bool, tell: Progress) -> Run:
@@ -74,39 +91,45 @@ def _trained(
         recipe = recipe.edited(calibrate=share)
     python, command = words.spelled()
     options = words.options if isinstance(network, str) and network == words.model else None
-    run: Run = train(
-        network,
-        data,
-        recipe=recipe,
-        folder=words.folder,
-        seed=words.seed,
-        device=words.device,
-        precision=words.precision,
-        options=options,
-        progress=tell,
-    )
-    found = dict((run.result or {}).get("calibration", {}))
     facts: dict[str, Any] = {"strategy": strategy, "asked": words.strategy, "advice": None if advice is None else advice.to_json(), **more}
+    with known(words.folder, data.name, network, {"python": python, "command": command, "transfer": facts}, tell) as (folder, watched):
+        run: Run = train(
+            network,
+            data,
+            recipe=recipe,
+            folder=folder,
+            seed=words.seed,
+            device=words.device,
+            precision=words.precision,
+            options=options,
+            progress=watched,
+        )
+    found = dict((run.result or {}).get("calibration", {}))
     facts |= {"temperature": found.pop("temperature", None), "held": found.pop("n", 0), "calibration": found}
     run.update({"python": python, "command": command, "transfer": facts})
     return Run(run.folder, model=network if run.facts["model"].get("foreign") and isinstance(network, nn.Module) else None)
 
 
-def _head_from_codes(network: nn.Module, opened: Opened, found: Codes, *, weigh: bool, seed: int) -> bool:
+def _head_from_codes(network: nn.Module, path: str, opened: Opened, found: Codes, *, weigh: bool, seed: int) -> bool:
     """Write the linear classifier of the plain top codes into the network's own head, and check that the network now says what it says."""
     choice = Choice((found.at[-1],), "avg", unit=False)
     pair = compare(found, choices=[choice], class_weights=weigh, seed=seed)[0]
     fitted = fit_whole(found, pair, class_weights=weigh, seed=seed)
-    head = network.get_submodule(head_of(network))
+    head = network.get_submodule(path.removesuffix("()"))
     kept = {name: value.clone() for name, value in head.state_dict().items()}
     if not set_head(head, fitted):
         return False
     batch = next(iter(opened.data.split("train").batches(16, epoch=0, seed=0)))
     training = network.training
     with torch.no_grad():
-        said = network.eval()(batch.x.to(next(network.parameters()).device)).float().cpu().numpy()
+        weight = next(network.parameters())
+        made = first_tensor(network.eval()(batch.x.to(weight.device, weight.dtype)))
     network.train(training)
-    wanted = fitted.logits(found.of(found.at[-1])[0][: len(said)])
+    wanted = fitted.logits(found.of(found.at[-1])[0][: len(batch)])
+    if made is None or tuple(made.shape) != wanted.shape:
+        head.load_state_dict(kept)
+        return False
+    said = made.float().cpu().numpy()
     same = np.abs((said - said.mean(1, keepdims=True)) - (wanted - wanted.mean(1, keepdims=True))).max() < 0.25 * max(1.0, np.abs(wanted).max())
     if not same:
         head.load_state_dict(kept)

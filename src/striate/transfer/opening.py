@@ -63,9 +63,8 @@ def open_pretrained(
     `size` None takes the pretraining's own, or `LARGER` where the data are photographs that have the pixels. A network given as a module is taken as
     it is (copied), with its own weights. Raises `StorageError` where there are no weights, saying what there is.
     """
-    import copy
-
     from striate.pixels import Preprocess
+    from striate.surgery.following import copied
     from striate.zoo import imagenet_preprocess, loaded_into
 
     notes: list[str] = []
@@ -75,9 +74,9 @@ def open_pretrained(
     if isinstance(model, nn.Module):
         if weights is not None:
             raise ArgumentError("weights: the network is built already; load them into it (striate.zoo.load_weights), or give its name")
-        inner = copy.deepcopy(model)
-        loaded = loaded_into(model)
-        name = _name(model)
+        inner = copied(model)
+        loaded = loaded_into(inner)
+        name = _name(inner)
         preprocess = given or (loaded.preprocess if loaded else None) or data.preprocess
         preprocess = preprocess if size is None else _resized(preprocess, size, larger=False)
         source, licence = (str(loaded.path), loaded.licence) if loaded else ("the network as it was given", "")

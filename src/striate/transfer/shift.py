@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from striate.core.runtime import Precision, settings
 from striate.probe import tapped
+from striate.surgery.following import deep_copy, unwrapped
 from striate.training.forward import forward, placed
 
 PICTURES = 64
@@ -22,6 +22,7 @@ def domain_shift(model: nn.Module, data: Any, *, device: str = "auto", precision
 
     Seen from up to 64 training pictures spread over the split. 0 is the same mean; None for a network without batch norm.
     """
+    model = unwrapped(model)
     norms = [
         path
         for path, m in model.named_modules()
@@ -35,7 +36,7 @@ def domain_shift(model: nn.Module, data: Any, *, device: str = "auto", precision
     rows = np.unique(np.linspace(0, len(table) - 1, min(PICTURES, len(table))).astype(np.int64))
     part = dataclasses.replace(data, tables={"train": table.take(rows)}, given=data.preprocess).prepared(device=use.device).split("train")
     total, count = torch.zeros(0), 0
-    network, use = placed(copy.deepcopy(model), use, data.shape)
+    network, use = placed(deep_copy(model), use, data.shape)
     with tapped(network, [norms[-1]]) as taps, torch.no_grad():
         taps.model.eval()
         for samples in part.batches(32, epoch=0, seed=0):

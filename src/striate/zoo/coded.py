@@ -3,9 +3,9 @@
     zoo.build("resnet50_v1+codes", classes=2, input=(3, 224, 224), options={"at": ["layer3", "layer4"], "pool": "both"})
 
 `at` are the layers whose outputs are pooled (`avg`, `max`, or `both`: means, then maxima), each code scaled to length 1 where `unit` is set, and laid
-beside each other for `head`. `trunk` holds the options of the network itself. What lies behind the last of the layers is cut off. Parameters are
-called
-`trunk.` and the network's own names, `head.weight` and `head.bias`.
+beside each other for `head`. `trunk` holds the options of the network itself. What lies behind the last of the layers is cut off, or never run where
+a forward pass cannot be followed (`Watched`). Parameters are called `trunk.` (there `trunk.whole.`) and the network's own names, `head.weight` and
+`head.bias`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from striate.core.contracts import ModelSpec
 from striate.core.errors import ArgumentError, unknown_name
 from striate.surgery import cut, outputs_at
+from striate.surgery.following import copied, followed
 
 SUFFIX = "+codes"
 Pool = Literal["avg", "max", "both"]
@@ -32,7 +33,7 @@ class Coded(nn.Module):
     def __init__(self, model: nn.Module, at: Sequence[str], classes: int, widths: Sequence[int], *, pool: Pool = "avg", unit: bool = False) -> None:
         super().__init__()
         self.at, self.pool, self.unit = tuple(at), pool, unit
-        self.trunk = cut(model, at[0]) if len(at) == 1 else outputs_at(model, at)
+        self.trunk = _trunk(model, at)
         self.head = nn.Linear(sum(widths), classes)
 
     def codes(self, x: Tensor) -> Tensor:
@@ -45,12 +46,56 @@ class Coded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits N K."""
-        logits: Tensor = self.head(self.codes(x))
+        logits: Tensor = self.head(self.codes(x).to(self.head.weight.dtype))  # the trunk may count in another precision
         return logits
 
     def extra_repr(self) -> str:
         """Spell the options."""
         return f"at={', '.join(self.at)}, pool={self.pool}, unit={self.unit}"
+
+
+class Watched(nn.Module):
+    """A network that cannot be followed, run as it is until the layers `at` have been called: their outputs, one or a tuple."""
+
+    def __init__(self, model: nn.Module, at: Sequence[str]) -> None:
+        super().__init__()
+        self.at, self.whole = tuple(at), copied(model)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the layers give; what stands behind the last of them does not run."""
+        found: dict[str, Tensor] = {}
+
+        def take(path: str, output: Tensor) -> None:
+            found[path] = output
+            if len(found) == len(self.at):
+                raise _Enough
+
+        handles = [self.whole.get_submodule(path).register_forward_hook(lambda _m, _x, out, path=path: take(path, out)) for path in self.at]
+        try:
+            self.whole(x)
+        except _Enough:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+        missing = [path for path in self.at if path not in found]
+        if missing:
+            raise ArgumentError(f"at: {missing[0]} is not called in one pass of {type(self.whole).__name__}")
+        parts = tuple(found[path] for path in self.at)
+        return parts[0] if len(parts) == 1 else parts
+
+
+class _Enough(Exception):  # noqa: N818 - no error: everything asked for has been seen
+    """Ends a forward pass early."""
+
+
+def _trunk(model: nn.Module, at: Sequence[str]) -> nn.Module:
+    """Return the network cut after the last of the layers `at`, or watched there where its forward pass cannot be followed."""
+    try:
+        followed(copied(model).eval(), "cut it")
+    except ArgumentError:
+        return Watched(model, at)
+    return cut(model, at[0]) if len(at) == 1 else outputs_at(model, at)
 
 
 def is_coded(name: str) -> bool:
