@@ -248,6 +248,26 @@ def test_an_expanded_buffer_is_trained_and_resumed(data, tmp_path, average):
     assert evaluate(Run.load(run.folder, model=Expanded()), data, device="cpu", precision="fp32").figures == run.result["splits"]["test"]
 
 
-def test_a_network_that_cannot_be_copied_has_no_average(data, tmp_path):
-    with pytest.raises(ArgumentError, match=r"recipe average: ema keeps a second network, and Locked cannot be copied .*average='none'"):
-        train(Locked(), data, folder=tmp_path / "run", settings={"average": "ema"}, **FAST)
+def test_a_network_that_cannot_be_copied_is_averaged_and_judged_all_the_same(data, tmp_path):
+    more = FAST | {"epochs": 3, "settings": {"average": "ema", "validation": 0.3}}
+    locked, plain = Locked(), Net()
+    run, other = (train(net, data, folder=tmp_path / type(net).__name__, **more) for net in (locked, plain))
+    assert same(weights(run), weights(other))
+    assert [row["val/loss"] for row in run.history] == [row["val/loss"] for row in other.history]
+    assert run.model is locked, "it holds the final weights itself"
+    assert evaluate(run, data, device="cpu", precision="fp32").figures == run.result["splits"]["test"]
+    with pytest.raises(ArgumentError, match=r"Locked cannot be copied .*best\.safetensors"):
+        run.best  # noqa: B018
+
+
+def test_worn_averages_are_taken_off_to_the_bit():
+    net = Net()
+    average = Average(net, "ema", 0.9, 3)
+    first = {name: value.clone() for name, value in net.state_dict().items()}
+    with torch.no_grad():
+        net.fc.weight.mul_(3.0)
+    now = net.fc.weight.detach().clone()
+    with average.worn(net) as worn:
+        assert worn is net
+        assert same(first, net.state_dict())
+    assert torch.equal(net.fc.weight, now)

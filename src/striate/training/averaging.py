@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -37,8 +38,7 @@ class Average:
             self._blend(1 - min(self.decay, (1 + step) / (10 + step)))
         elif self.kind == "lookahead" and (step % LOOKAHEAD_EVERY == 0 or step == self.steps):
             self._blend(1 - self.decay**LOOKAHEAD_EVERY)
-            for live, average in zip(self._live(), self.values.values(), strict=True):
-                live.copy_(average)
+            self._wear(list(self.values.values()))
         elif self.kind == "tail":
             self._blend(1 / max(1, step - int(self.decay * self.steps)))
 
@@ -56,6 +56,21 @@ class Average:
                     f"Keep it out of the state (register_buffer(..., persistent=False)), or set average='none'"
                 )
         return found
+
+    @contextmanager
+    def worn(self, model: nn.Module) -> Iterator[nn.Module]:
+        """Give `model` the averaged values, and its own back at the end, to the bit: so a network that Python cannot copy is judged by them too."""
+        kept = [live.clone() for live in self._live()]
+        try:
+            self._wear(list(self.values.values()))
+            yield model
+        finally:
+            self._wear(kept)
+
+    @torch.no_grad()
+    def _wear(self, values: list[Tensor]) -> None:
+        for live, value in zip(self._live(), values, strict=True):
+            live.copy_(value)
 
     def state_dict(self, model: nn.Module) -> dict[str, Tensor]:
         """Return a whole state dict with the averaged values where there are any, the live ones elsewhere."""

@@ -14,7 +14,8 @@ from striate.core.contracts import Data
 from striate.core.errors import ArgumentError, DataError
 from striate.training.evaluation import Evaluation, Views, evaluate
 from striate.training.figures import topk_error
-from striate.training.run import Run
+from striate.training.outputs import logits_in
+from striate.training.run import Run, run_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log shares N K for inputs N C H W."""
-        shares = torch.stack([member(x).float().softmax(1) for member in self.members]).mean(0)
+        shares = torch.stack([logits_in(member(x)).float().softmax(1) for member in self.members]).mean(0)
         return shares.clamp_min(1e-12).log()
 
 
@@ -48,7 +49,7 @@ def ensemble(
 
     Each run prepares the pictures its own way; all must know the same classes. Raises `ArgumentError`, `DataError`.
     """
-    opened = [run if isinstance(run, Run) else Run.load(run) for run in runs]
+    opened = [run_of(run, word="runs") for run in ([runs] if isinstance(runs, (str, Path, Run)) else runs)]
     if not opened:
         raise ArgumentError("runs: an ensemble needs at least one run")
     different = [run for run in opened if run.classes != opened[0].classes]

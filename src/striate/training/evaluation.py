@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from striate.core.contracts import Data, Split, Task
 from striate.core.errors import ArgumentError, DataError
 from striate.core.runtime import Settings, settings
+from striate.training.arguments import a_count, a_device, a_network, check_views
 from striate.training.forward import forward, placed
+from striate.training.outputs import explained, logits_in
 
 Views = Literal["one", "mirror", "six"]
 
@@ -60,31 +62,36 @@ def logits_of(model: nn.Module, x: Tensor, views: Views = "one") -> Any:
     `mirror`: the picture and its mirror image, half each. `six`: that, and both again shifted by one pixel up-left and down-right (reflected at
     the border), the shifted four weighing as much as the first two (the airbench scripts' choice).
     """
+    check_views(views, x.shape if x.dim() == 4 else None)
     if views == "one" or x.dim() != 4:
         return model(x)
-    both = 0.5 * _main(model(x)) + 0.5 * _main(model(x.flip(-1)))
     if views == "mirror":
-        return both
+        return _both(model, x)
     height, width = x.shape[-2:]
     padded = F.pad(x, (1, 1, 1, 1), "reflect")
     shifted = [padded[..., top : top + height, left : left + width] for top, left in ((0, 0), (2, 2))]
-    four = torch.stack([0.5 * _main(model(s)) + 0.5 * _main(model(s.flip(-1))) for s in shifted]).mean(0)
+    both = _both(model, x)
+    four = torch.stack([_both(model, s) for s in shifted]).mean(0)
     return 0.5 * both + 0.5 * four
 
 
-def _main(output: Any) -> Tensor:
-    logits = output[0] if isinstance(output, tuple) else output
-    if not isinstance(logits, Tensor):
-        raise ArgumentError(f"views: the network returns {type(output).__name__}; test-time views need logits, use views='one'")
-    return logits
+def _both(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the logits of pictures and of their mirror images, half each; every call has pictures of its own, for a network may write into them."""
+    mirrored = x.flip(-1)
+    return 0.5 * logits_in(model(x.clone())) + 0.5 * logits_in(model(mirrored))
 
 
-def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views: Views = "one", batch: int = 500) -> Evaluation:
+def run_over(
+    model: nn.Module, split: Split, task: Task, use: Settings, *, views: Views = "one", batch: int = 500, classes: int | None = None
+) -> Evaluation:
     """Evaluate `model` (left in the mode it was in) over every sample of `split`, in order.
+
+    `classes`: of the data, for a network that was not made for them: it is refused where it has too few outputs or does not take the pictures.
 
     A task may say `supervised = False` (its figures need no labels) and `kept = False` (its outputs are too large to keep: `shares` is then N 0);
     its `beside(output, batch)`, where it has one, gives further arrays to keep, and then there is one view only.
     """
+    check_views(views)
     aside = getattr(task, "beside", None)
     if aside is not None and views != "one":
         raise ArgumentError(f"views: got {views!r}; task {task.name!r} looks at one view, for a mirrored picture's box lies elsewhere")
@@ -97,7 +104,10 @@ def run_over(model: nn.Module, split: Split, task: Task, use: Settings, *, views
     try:
         with torch.no_grad():
             for part in split.batches(batch, epoch=0, seed=0):
-                output = forward(lambda x: logits_of(model, x, views), part.x, use)
+                with explained(model, part.x, first=classes is not None and not kept):
+                    output = forward(lambda x: logits_of(model, x, views), part.x, use, network=model)
+                if classes is not None and not kept and hasattr(task, "check"):
+                    task.check(output, classes, at_least=True)
                 if part.y is not None or not supervised:
                     for name, value in task.metrics(output, part).items():
                         sums[name] = sums.get(name, 0.0) + float(value.cpu().double().sum())  # an Apple GPU has no float64
@@ -129,15 +139,21 @@ def evaluate(
 ) -> Evaluation:
     """Return the figures of a run or any `nn.Module` on one split of `data`.
 
-    `model` is a `Run` (its own preprocessing is used) or a network that takes `data`'s batches as they are. Raises `DataError` where the classes of
-    run and data differ, `UnknownNameError` for a split that does not exist.
+    `model` is a `Run` or its folder (its own preprocessing is used), or a network that takes `data`'s batches as they are and has an output for each
+    class. Raises `DataError` where the classes of run and data differ, `UnknownNameError` for a split or views that do not exist, `ArgumentError`.
     """
     from striate.data import load
-    from striate.training.run import Run
+    from striate.training.run import Run, run_of
     from striate.training.tasks import Classify
 
+    check_views(views)
+    a_count("batch", batch)
+    if isinstance(model, (str, Path)):
+        model = run_of(model, word="model")
+    if not isinstance(model, Run):
+        a_network(model)
     opened = load(data)
-    use = settings(device, precision)
+    use = settings(a_device(device), precision)
     if isinstance(model, Run):
         if model.classes != opened.classes:
             raise DataError(f"the run knows the classes {_few(model.classes)}, the data has {_few(opened.classes)}; they must be the same, in order")
@@ -146,7 +162,8 @@ def evaluate(
     else:
         network, chosen = model, task or Classify()
     network, use = placed(network, use, opened.shape)
-    return run_over(network, opened.prepared(device=use.device).split(split), chosen, use, views=views, batch=batch)
+    strange = None if isinstance(model, Run) else len(opened.classes)
+    return run_over(network, opened.prepared(device=use.device).split(split), chosen, use, views=views, batch=batch, classes=strange)
 
 
 def _few(names: tuple[str, ...]) -> str:

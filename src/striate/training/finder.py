@@ -17,10 +17,12 @@ from striate.core.errors import ArgumentError, MemoryLimitError
 from striate.core.runtime import Precision, Settings, derived_seed, random_state_kept
 from striate.core.runtime import settings as resolve
 from striate.training import recipes, tasks
+from striate.training.arguments import a_device, a_name_or_network
 from striate.training.description import name_of
 from striate.training.forward import forward, placed
 from striate.training.networks import network_for
 from striate.training.optimisers import Optimiser
+from striate.training.outputs import explained
 from striate.training.trouble import out_of_memory
 
 
@@ -131,7 +133,8 @@ def _ready(
     from striate.data import load
 
     opened: Any = load(data)
-    use = resolve(device, precision)
+    use = resolve(a_device(device), precision)
+    model = a_name_or_network(model)
     name = model if isinstance(model, str) else name_of(model)
     chosen = recipes.default(name, recipes.known_as(opened)) if recipe is None else recipes.get(recipe)
     network, use = placed(copy.deepcopy(network_for(model, opened, seed)), use, opened.shape)
@@ -147,7 +150,9 @@ def _endless(data: Any, size: int, seed: int) -> Any:
 
 
 def _step(network: nn.Module, batch: Any, task: Any, use: Settings, optimiser: Optimiser) -> float:
-    loss = task.loss(forward(network, batch.x, use), batch)
+    with explained(network, batch.x, first=True):
+        output = forward(network, batch.x, use)
+    loss = task.loss(output, batch)
     loss.backward()
     optimiser.step()
     return float(loss.detach())

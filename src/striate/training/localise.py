@@ -11,6 +11,7 @@ from torch import Tensor
 from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError, DataError
 from striate.pixels.boxes import generalised_iou, iou
+from striate.training.outputs import check_width, heads_in, logits_in
 from striate.training.registry import task
 
 ENOUGH = 0.5
@@ -58,10 +59,13 @@ class Localise:
         """How many outputs the network needs beside one a class."""
         return 4 * self.with_boxes + 2 * self.count
 
+    def check(self, output: Any, classes: int, *, at_least: bool = False) -> None:  # noqa: ARG002 - what lies behind the classes is read from the end
+        """Raise `ArgumentError` where an output has not one number for each class and those of box and points."""
+        check_width(output, classes, beside=self.extra_outputs)
+
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """Return the mean loss over the batch, in float32."""
-        heads = output if isinstance(output, tuple) else (output,)
-        main, *others = [self._losses(head, batch, plain=False).mean() for head in heads]
+        main, *others = [self._losses(head, batch, plain=False).mean() for head in heads_in(output)]
         return main + self.auxiliary * torch.stack(others).sum() if others else main
 
     def _losses(self, output: Tensor, batch: Batch, *, plain: bool) -> Tensor:
@@ -168,8 +172,7 @@ def for_data(data: Any, smoothing: float, weights: Tensor | None, views: str) ->
 
 
 def _main(output: Any) -> Tensor:
-    main: Tensor = output[0] if isinstance(output, tuple) else output
-    return main
+    return output if isinstance(output, Tensor) else logits_in(output)
 
 
 def _sides(batch: Batch) -> Tensor:

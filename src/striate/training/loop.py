@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from striate.core.contracts import Data, Progress, Recipe, Task
+from striate.core.contracts import Batch, Data, Progress, Recipe, Task
 from striate.core.errors import ArgumentError, Interrupted
 from striate.core.runtime import Settings, seed_everything
 from striate.core.tensors import save_tensors
@@ -22,7 +21,9 @@ from striate.training.checkpoint import BEST, Position
 from striate.training.evaluation import run_over
 from striate.training.forward import forward
 from striate.training.groups import Freezing
+from striate.training.networks import seed_others
 from striate.training.optimisers import Optimiser
+from striate.training.outputs import explained
 from striate.training.run import Run
 from striate.training.schedules import Plateau, rate_share
 from striate.training.trouble import Interruption, check_loss, explain_divergence, explain_figure, out_of_memory
@@ -60,7 +61,6 @@ class Training:
         try:
             self.optimiser = Optimiser(self.model, self.recipe)
             self.average = Average(self.model, self.recipe.average, self.recipe.average_decay, self.steps)
-            self._judge = _copied(self.model, self.recipe.average) if self.recipe.average != "none" else self.model
         except BaseException:
             self.freezing.release()
             raise
@@ -76,24 +76,6 @@ class Training:
         """Let go of what was frozen, whatever happened."""
         self.freezing.release()
 
-    def averaged(self) -> nn.Module:
-        """Return the network with the averaged weights: a copy kept for the purpose, or the model itself where nothing is averaged."""
-        if self._judge is not self.model:
-            self._judge.load_state_dict(self.average.state_dict(self.model))
-        return self._judge
-
-
-def _copied(model: nn.Module, average: str) -> nn.Module:
-    """Return the copy that holds averaged weights; raises `ArgumentError` where Python cannot copy the network."""
-    try:
-        return copy.deepcopy(model)
-    except (TypeError, RuntimeError, AttributeError, NotImplementedError, copy.Error) as error:
-        raise ArgumentError(
-            f"recipe average: {average} keeps a second network, and {type(model).__name__} cannot be copied by copy.deepcopy ({error}). "
-            f"Take out what cannot be copied (a lock, an open file, torch.nn.utils.weight_norm: its successor in parametrizations can be), "
-            f"or set average='none'"
-        ) from error
-
 
 def fit(t: Training) -> None:
     """Train from `t.position` to the end, saving on the way.
@@ -101,7 +83,7 @@ def fit(t: Training) -> None:
     Raises `Interrupted` after Ctrl-C or a termination signal (everything is saved), `DivergenceError` when the loss stops being a number,
     `MemoryLimitError` when the device is full.
     """
-    where, model = t.position, t.compiled or t.model
+    where, model, first = t.position, t.compiled or t.model, t.position.step
     t.progress.started(_title(t), epochs=t.recipe.epochs, steps=t.steps, start=where.step)
     saved_at = began = time.perf_counter()
     wall_before = where.wall
@@ -116,9 +98,11 @@ def fit(t: Training) -> None:
                 t.freezing.at(share)
                 t.optimiser.set_rate(rate_share(t.recipe, share) * t.plateau.factor)
                 seed_everything(t.use.device, t.seed, STEP_SEED, where.step)
+                seed_others(t.seed, STEP_SEED, where.step)
 
-                output = forward(model, batch.x, t.use)
-                loss = t.task.loss(output, batch)
+                with explained(t.model, batch.x, first=where.step == first):
+                    output = forward(model, batch.x, t.use, network=t.model)
+                loss = _checked_loss(t, output, batch) if where.step == first else t.task.loss(output, batch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 if not check_loss(loss, where, last=(where.step + 1) % t.steps_an_epoch == 0 or where.step + 1 >= t.steps):
                     raise explain_divergence(t.model, batch, loss, where, t.optimiser.rate, t.run.folder, t.steps_an_epoch, t.given)
@@ -149,6 +133,19 @@ def fit(t: Training) -> None:
             saved_at = time.perf_counter()
             if interruption.asked and where.step < t.steps and not where.ended:
                 raise Interrupted(_stopped(t))
+
+
+def _checked_loss(t: Training, output: Any, batch: Batch) -> Tensor:
+    """Return the first step's loss; raises `ArgumentError` where the network is not made for this data, before anything of it has changed."""
+    if hasattr(t.task, "check"):
+        t.task.check(output, len(t.data.classes))
+    loss = t.task.loss(output, batch)
+    if not loss.requires_grad:
+        raise ArgumentError(
+            f"model: the output of {type(t.model).__name__} hangs on no weight that learns, so there is nothing to follow; "
+            f"look for detach(), .data, no_grad or a layer without a gradient in its forward"
+        )
+    return loss
 
 
 def _count(t: Training, figures: dict[str, Tensor], count: int) -> None:
@@ -186,20 +183,22 @@ def _end_epoch(t: Training, epoch: int) -> bool:
     check_figures(row, t)
     watched = row[f"train/{t.task.watch}"]
     if t.has_validation:
-        figures = run_over(t.averaged(), t.data.split("val"), t.task, t.use).figures
+        with t.average.worn(t.model) as averaged:
+            figures = run_over(averaged, t.data.split("val"), t.task, t.use).figures
         row |= {f"val/{name}": value for name, value in figures.items() if name != "n"}
         check_figures(row, t)
         watched = figures[t.task.watch]
         if where.best is None or watched < where.best:
             where.best, where.best_epoch = watched, epoch + 1
-            save_tensors(t.run.folder / BEST, t.averaged().state_dict())
+            with t.average.worn(t.model) as averaged:
+                save_tensors(t.run.folder / BEST, averaged.state_dict())
     if t.recipe.schedule == "plateau" and t.plateau.saw(watched):
         t.progress.note(f"no progress for {t.recipe.patience} epochs: the rate is divided by {t.recipe.divide:g}")
     t.run.add_row(row)
     where.rows += 1
     t.progress.epoch_ended(row)
     patience = t.recipe.early_stop
-    if patience is not None and where.best_epoch is not None and epoch + 1 - where.best_epoch >= patience:
+    if patience is not None and where.step < t.steps and where.best_epoch is not None and epoch + 1 - where.best_epoch >= patience:
         t.progress.note(f"ended early: no progress on the validation part for {patience} epochs; the best was epoch {where.best_epoch}")
         return True
     return False

@@ -20,6 +20,8 @@ from striate.training.checkpoint import BEST, FINAL, LAST, load_weights
 
 FORMAT = 1
 """Version of the folder's layout; newer ones are refused."""
+NEEDED = ("state", "model", "classes", "task", "preprocess")
+"""What every `run.json` says."""
 
 
 class Run:
@@ -31,12 +33,18 @@ class Run:
         if not (self.folder / "run.json").exists():
             raise StorageError(f"{self.folder}: not a run (no run.json there); `striate runs` lists the runs")
         self.facts: dict[str, Any] = read_json(self.folder / "run.json")
+        missing = [name for name in NEEDED if not isinstance(self.facts, dict) or name not in self.facts]
+        if missing:
+            raise StorageError(f"{self.folder / 'run.json'}: says no {missing[0]}, so it is not all that a run wrote; use a copy, or train anew")
         if self.facts.get("format", 0) > FORMAT:
             raise StorageError(f"{self.folder}: written by a newer striate (format {self.facts['format']}, this one reads up to {FORMAT})")
 
     @classmethod
     def load(cls, folder: str | Path, *, model: nn.Module | None = None) -> Run:
-        """Open a run's folder; `model` is needed only where the network was not built by the zoo."""
+        """Open a run's folder; `model` is needed only where the network was not built by the zoo.
+
+        Where a linear head was put on the codes of a network of one's own, that network: the run knows at which layers, and puts the head on a copy.
+        """
         return cls(folder, model=model)
 
     @classmethod
@@ -137,12 +145,12 @@ class Run:
     def best(self) -> nn.Module:
         """The network with the weights of the best epoch on the validation part; where there is none, `model`."""
         path = self.folder / BEST
-        return self._with(load_tensors(path)[0], path) if path.exists() else self.model
+        return self._with(load_tensors(path)[0], path, aside=True) if path.exists() else self.model
 
     def build(self) -> nn.Module:
         """Build the network anew, as it was at the start but for its weights; raises `ArgumentError` for a network of the user's own."""
         if self._given is not None:
-            return self._given
+            return self._coded(self._given)
         spec = self.facts["model"]
         if spec.get("foreign"):
             raise ArgumentError(f"{self.folder}: the network {spec['name']} was not built by the zoo; pass it: Run.load(folder, model=...)")
@@ -152,15 +160,44 @@ class Run:
         network: nn.Module = build(made.name, classes=made.classes, input=made.input, options=made.options)
         return network
 
-    def _with(self, values: dict[str, Any], path: Path) -> nn.Module:
+    def _coded(self, model: nn.Module) -> nn.Module:
+        """Return the network that `model`, one of the user's own, was made into where the run fitted a head to its codes."""
+        from striate.zoo.coded import Coded, coded, is_coded
+
+        choice = self.facts.get("transfer", {}).get("choice")
+        if choice is None or isinstance(model, Coded) or not is_coded(self.facts["model"]["name"]):
+            return model
+        return coded(model, choice["at"], len(self.classes), pool=choice["pool"], unit=choice["unit"], input=self.facts["data"]["shape"])
+
+    def _with(self, values: dict[str, Any], path: Path, *, aside: bool = False) -> nn.Module:
+        """Return the network with these weights; one of the user's own that Python cannot copy takes them itself, unless they stand `aside`."""
         import copy
 
         from striate.core.runtime import random_state_kept
 
         with random_state_kept():
-            network = copy.deepcopy(self._given) if self._given is not None else self.build()
+            network = self.build()
+            try:
+                network = network if network is not self._given else copy.deepcopy(network)
+            except (TypeError, RuntimeError, AttributeError, NotImplementedError, copy.Error) as error:
+                if aside:
+                    raise ArgumentError(
+                        f"model: {type(network).__name__} cannot be copied by copy.deepcopy ({error}), so it holds the run's final weights alone; "
+                        f"load those of {path} into a network of your own (striate.training.checkpoint.load_weights)"
+                    ) from error
         load_weights(network, values, path)
         return network.eval()
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, state={self.state!r})"
+
+
+def run_of(run: Any, *, word: str = "run") -> Run:
+    """Return a run, or the one in the folder that is named; raises `ArgumentError` for what is neither, `StorageError` for another folder."""
+    if isinstance(run, Run):
+        return run
+    if not isinstance(run, (str, Path)):
+        raise ArgumentError(f"{word}: got a {type(run).__name__}, expected a run or the folder of one; st.evaluate takes a network as it is")
+    if not Path(run).exists():
+        raise ArgumentError(f"{word}: got {str(run)!r}, and no such folder exists; expected a run or the folder of one (`striate runs` lists them)")
+    return Run.load(run)

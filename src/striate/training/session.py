@@ -23,6 +23,7 @@ from striate.core.tensors import load_tensors, save_tensors
 from striate.data.registry import parse_spec
 from striate.data.splits import stratified
 from striate.training import checkpoint, recipes, tasks
+from striate.training.arguments import a_device, a_name_or_network, a_network, a_seed, a_task, check_views, seconds
 from striate.training.calibration import calibrated, undone
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
@@ -92,6 +93,10 @@ def train(
     """
     from striate.data import load
 
+    model, task, device, seed = a_name_or_network(model), a_task(task), a_device(device), a_seed(seed)
+    save_seconds = seconds("save_seconds", save_seconds)
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ArgumentError(f"settings: got {settings!r}, expected fields of the recipe by name, such as {{'augment': ['mirror']}}")
     opened: Any = load(data)
     use = resolve(device, precision)
     name = model if isinstance(model, str) else name_of(model)
@@ -101,6 +106,7 @@ def train(
     chosen = chosen.edited(**changes)
     _check_names(chosen)
     opened = _arranged(opened, chosen, seed)
+    check_views(chosen.views, tuple(opened.shape))
     if chosen.early_stop is not None and "val" not in opened.splits:
         raise ArgumentError("recipe early_stop: it looks at a validation part, and there is none; hold one out with validation=0.1, or leave it None")
     if chosen.calibrate > 0 and task_name != "classify":
@@ -189,7 +195,7 @@ def resume(
             raise DataError(f"{spec}: gives inputs of {came}, but {run.folder} was trained on {wanted}; open the data with the same options")
         job = tasks.make(run.facts["task"], opened, recipe) if task is None else task
         if model is not None:
-            network = model
+            network = a_network(model)
         elif facts["model"].get("foreign") or (facts["model"].get("given") and not (run.folder / LAST).exists()):
             raise ArgumentError(f"{run.folder}: the network {facts['model']['name']} was given to train; pass it: resume(folder, model=...)")
         else:
@@ -198,7 +204,7 @@ def resume(
         if threads != torch.get_num_threads():
             (progress or Quiet()).note(f"using {threads} threads as the run began with (bits depend on it)")
             torch.set_num_threads(threads)
-        use_device, use_precision = device or facts["device"], precision or facts["precision"]
+        use_device, use_precision = facts["device"] if device is None else a_device(device), precision or facts["precision"]
         run.update({"state": "running", "reason": None})
         return _go(run, network, opened, job, recipe, facts["seed"], use_device, use_precision, facts["save_seconds"], progress or Quiet())
 
@@ -327,7 +333,10 @@ def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
         target = Path(folder)
         if target.exists() and not target.is_dir():
             raise ArgumentError(f"folder: {target} is a file; give a folder that does not exist yet")
-        target.mkdir(parents=True, exist_ok=True)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"folder: {target} cannot be made ({error.strerror or error}); give a place where folders can be made") from error
         return target
     name = re.sub(r"[^\w.+-]+", "-", f"{data}-{model}")  # timm:NAME and module:factory hold what some systems refuse in a file's name
     for number in itertools.count(1):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.core.contracts import Batch, Recipe
 from striate.core.errors import ArgumentError
+from striate.training.outputs import check_width, heads_in, logits_in
 from striate.training.registry import task, tasks
 
 
@@ -17,8 +18,8 @@ from striate.training.registry import task, tasks
 class Classify:
     """Softmax cross-entropy over K classes, with label smoothing and class weights.
 
-    Outputs are logits N K, or a tuple (logits, auxiliary logits ...) whose further heads count with `auxiliary`. Figures: `loss`, `error`, and
-    `top5_error` where K > 5.
+    Outputs are logits N K, a dict with `logits`, or a tuple (logits, auxiliary logits ...) whose further heads count with `auxiliary`. Figures:
+    `loss`, `error`, and `top5_error` where K > 5. Anything else raises `ArgumentError`.
     """
 
     name, watch = "classify", "error"
@@ -28,8 +29,7 @@ class Classify:
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """Return the mean cross-entropy, in float32."""
-        heads = output if isinstance(output, tuple) else (output,)
-        main, *others = [self._cross_entropy(head, batch) for head in heads]
+        main, *others = [self._cross_entropy(head, batch) for head in heads_in(output)]
         return main + self.auxiliary * torch.stack(others).sum() if others else main
 
     def _cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -39,7 +39,7 @@ class Classify:
     @torch.no_grad()
     def metrics(self, output: Any, batch: Batch) -> dict[str, Tensor]:
         """Return per sample: `loss` (plain cross-entropy), `error` (1 where the largest logit is not the target's), `top5_error`."""
-        logits = (output[0] if isinstance(output, tuple) else output).float()
+        logits = logits_in(output).float()
         targets = _targets(batch)
         labels = targets if targets.dim() == 1 else targets.argmax(1)
         figures = {"loss": F.cross_entropy(logits, targets, reduction="none"), "error": (logits.argmax(1) != labels).float()}
@@ -49,9 +49,12 @@ class Classify:
 
     def decode(self, output: Any) -> Tensor:
         """Return class shares N K (softmax), float32."""
-        logits = output[0] if isinstance(output, tuple) else output
-        shares: Tensor = logits.float().softmax(1)
+        shares: Tensor = logits_in(output).float().softmax(1)
         return shares
+
+    def check(self, output: Any, classes: int, *, at_least: bool = False) -> None:
+        """Raise `ArgumentError` where an output has not one number for each of the data's classes; `at_least`: it may have more."""
+        check_width(output, classes, at_least=at_least)
 
 
 def _targets(batch: Batch) -> Tensor:

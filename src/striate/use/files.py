@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from striate.core.errors import DataError
+from striate.core.errors import ArgumentError, DataError
 
 PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"})
 """Endings that make a file in a walked folder a picture; a file named outright is opened whatever it is called."""
@@ -35,7 +35,7 @@ def find(paths: str | Path | Iterable[str | Path]) -> Found:
 
     Raises `DataError` when that is none. A file that does not exist stays in the list: opening it tells so.
     """
-    asked = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    asked = [Path(path) for path in _named(paths)]
     files: dict[Path, None] = {}
     hidden = others = 0
     for path in asked:
@@ -55,6 +55,18 @@ def find(paths: str | Path | Iterable[str | Path]) -> Found:
             f"no pictures to look at: {told}" + (f" ({found})" if str(found) else "") + f". Pictures end in {', '.join(sorted(PICTURES))}"
         )
     return found
+
+
+def _named(paths: object) -> list[str | os.PathLike[str]]:
+    """Return what `paths` names, one by one; raises `ArgumentError` for pixels and whatever else is no path."""
+    each: list[object] = [paths] if isinstance(paths, (str, os.PathLike)) or not isinstance(paths, Iterable) else list(paths)
+    strange = [path for path in each if not isinstance(path, (str, os.PathLike))]
+    if strange:
+        raise ArgumentError(
+            f"files: got a {type(strange[0] if paths is not strange[0] else paths).__name__}, expected files, folders or patterns; "
+            f"pixels go to the network itself: run.model(run.preprocess(pixels))"
+        )
+    return [path for path in each if isinstance(path, (str, os.PathLike))]
 
 
 def _spelled_out(path: Path) -> Iterator[Path]:

@@ -13,8 +13,10 @@ import torch
 
 from striate.core.errors import ArgumentError, DataError, PictureError
 from striate.core.runtime import Precision, settings
+from striate.training.arguments import a_count, a_device, check_views
 from striate.training.evaluation import Views, logits_of
 from striate.training.forward import forward, placed
+from striate.training.run import run_of
 from striate.use.files import find
 
 if TYPE_CHECKING:
@@ -58,12 +60,9 @@ def predict(
     input, its centre is cut, and `note` says so. A file that cannot be read does not lose the others: its prediction carries the `problem`.
     Raises `DataError` when no file can be read at all, `ArgumentError` for a bad `top` or `batch` or a run that does not take pictures.
     """
-    from striate.training import Run
-
-    opened = run if isinstance(run, Run) else Run.load(run)
-    for name, value in (("top", top), ("batch", batch)):
-        if value < 1:
-            raise ArgumentError(f"{name}: got {value}, expected 1 or more")
+    opened = run_of(run)
+    top, batch = a_count("top", top), a_count("batch", batch)
+    check_views(views)
     if not hasattr(opened.preprocess, "open"):
         raise ArgumentError(f"{opened.folder}: this run does not take pictures, so it cannot predict from picture files")
     found = find(files)
@@ -85,7 +84,7 @@ class _Predictor:
     def __init__(self, run: Run, top: int, views: Views, device: str, precision: Precision) -> None:
         self.preprocess = cast("Any", run.preprocess)
         shape = (self.preprocess.channels, *self.preprocess.size)
-        self.model, self.use = placed(run.model.eval(), settings(device, precision), shape)
+        self.model, self.use = placed(run.model.eval(), settings(a_device(device), precision), shape)
         self.task, self.classes, self.top, self.views = run.task, run.classes, min(top, len(run.classes)), views
 
     def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
@@ -105,7 +104,7 @@ class _Predictor:
     @torch.no_grad()
     def _shares(self, pictures: Tensor) -> tuple[list[list[float]], list[list[int]]]:
         x = self.preprocess(pictures).to(self.use.device)
-        output = forward(lambda seen: logits_of(self.model, seen, self.views), x, self.use)
+        output = forward(lambda seen: logits_of(self.model, seen, self.views), x, self.use, network=self.model)
         best = self.task.decode(output).float().topk(self.top, dim=1)
         return best.values.tolist(), best.indices.tolist()
 

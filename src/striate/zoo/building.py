@@ -36,6 +36,7 @@ def build(
     Raises `UnknownNameError` for an unknown name or option, `ArgumentError` for an input too small or an option out of range,
     `StorageError` for weights that do not fit. What was left fresh, such as a head for another number of classes, is told by a warning.
     """
+    _check_name(name)
     model: nn.Module
     if name.endswith(("+codes", "+boxes")):
         from striate.zoo import coded, two_heads
@@ -88,6 +89,12 @@ def card(name: str) -> Card:
         raise ArgumentError(f"name: {name} comes from outside the zoo and has no card")
     architectures.get(name)
     return cards[name]
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        came = f"the class {name.__name__}" if isinstance(name, type) else f"a {type(name).__name__}"
+        raise ArgumentError(f"name: got {came}, expected the name of an architecture (`striate models` lists them)")
 
 
 def spec_of(model: nn.Module) -> ModelSpec | None:
