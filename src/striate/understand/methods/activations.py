@@ -11,6 +11,7 @@ import torch
 from striate import draw
 from striate.core.errors import ArgumentError
 from striate.probe import activations as seen
+from striate.probe import one_name
 from striate.understand.explanation import Explanation
 from striate.understand.figures import captions, picture_of, side_of
 from striate.understand.inputs import prepare
@@ -38,10 +39,13 @@ def activations(
     """Return a layer's output for each picture: `activation` N C H W (or N F), raw.
 
     `layer`: a module path, the paper's name for it, a function's address, default the last with maps; `channels`: only these, default all. `map`
-    is the mean over channels where the layer has maps. Raises `UnknownNameError` for a layer or channel that is not there. Row U1.
+    is the mean over channels where the layer has maps. Raises `UnknownNameError` for a layer that is not there, `ArgumentError` for a channel or for
+    none. Row U1.
     """
+    if channels is not None and not len(channels):
+        raise ArgumentError("channels: got none, expected one or more numbers, or None for all of them")
     with prepare(model, images, preprocess=preprocess, batch=batch, seed=seed) as p, torch.no_grad():
-        place = layer or default_layer(p.network, p.inputs[:1])
+        place = default_layer(p.network, p.inputs[:1]) if layer is None else one_name(p.network, layer)
         found = torch.cat([seen(p.network, p.inputs[part], at=place, names=p.paper_names)[place] for part in p.chunks()])
         if found.ndim not in (2, 4):
             raise ArgumentError(f"{place}: its output has shape {tuple(found.shape)}, expected N C H W or N F")

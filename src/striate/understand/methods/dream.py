@@ -13,7 +13,9 @@ from torch import Tensor
 
 from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
+from striate.probe import one_name
 from striate.understand.ascending import Objective, check_pace, gradient, unit
+from striate.understand.checking import within
 from striate.understand.explanation import Explanation
 from striate.understand.figures import captions, picture_of
 from striate.understand.inputs import Prepared, prepare
@@ -60,13 +62,13 @@ def dream(
     size is carried to the next. Raises `ArgumentError`, `UnknownNameError`. Source: Mordvintsev, Olah, Tyka 2015; row U9.
     """
     check_pace(steps, rate)
-    if octaves < 1 or not (math.isfinite(ratio) and ratio > 1):
-        raise ArgumentError(f"octaves and ratio: got {octaves} and {ratio}, expected 1 or more, and a number above 1")
-    if not (math.isfinite(smooth) and smooth >= 0):
-        raise ArgumentError(f"smooth: got {smooth}, expected 0 or more")
+    within("octaves", octaves, 1)
+    within("smooth", smooth, 0)
+    if not (math.isfinite(ratio) and ratio > 1):
+        raise ArgumentError(f"ratio: got {ratio}, expected a number above 1")
     pixels, names = photograph(images, size)
     with prepare(model, pixels, preprocess=preprocess, batch=batch, seed=seed) as p:
-        place = layer or _middle(p)
+        place = _middle(p) if layer is None else one_name(p.network, layer)
         sizes = [tuple(round(side * ratio**-turn) for side in p.pixels.shape[-2:]) for turn in reversed(range(octaves))]
         usable = [each for each in sizes if min(each) >= min(SMALLEST, *sizes[-1])]
         notes = [] if len(usable) == octaves else [f"{len(usable)} of {octaves} octaves: smaller pictures than {SMALLEST} pixels say nothing"]
@@ -75,8 +77,8 @@ def dream(
             _check_channel(read(p.pixels[:1])[place], place, channel)
 
             def objective(shown: Tensor) -> Tensor:
-                output = read(shown)[place].flatten(2) if channel is None else read(shown)[place][:, channel : channel + 1].flatten(2)
-                return output.square().flatten(1).mean(1) if channel is None else output.flatten(1).mean(1)
+                output = read(shown)[place]
+                return output.square().flatten(1).mean(1) if channel is None else output[:, channel].flatten(1).mean(1)
 
             per = max(1, p.batch // 4)
             made = torch.cat([_dreamt(p, part, objective, usable, steps, rate, smooth, spread) for part in p.chunks(per)])
@@ -154,7 +156,8 @@ def _middle(p: Prepared) -> str:
 
 
 def _check_channel(output: Tensor, layer: str, channel: int | None) -> None:
-    if output.ndim not in (2, 4):
-        raise ArgumentError(f"layer: the output of {layer} has shape {tuple(output.shape)}, expected N C H W or N F")
+    if output.ndim != 4:
+        told = "a dream is of maps, which it can see at several sizes of the picture"
+        raise ArgumentError(f"layer: the output of {layer} has shape {tuple(output.shape)}, expected maps N C H W; {told}")
     if channel is not None and not 0 <= channel < output.shape[1]:
         raise ArgumentError(f"channel: got {channel}, but {layer} has channels 0 to {output.shape[1] - 1}")

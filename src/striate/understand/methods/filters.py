@@ -12,7 +12,7 @@ from torch import nn
 from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
 from striate.probe import closed, one_name, original, record, traceless
-from striate.understand.checking import checked
+from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
 from striate.understand.filter_figures import ALIKE, DEAD, FAINT, noise, noise_of_white, resemblance, roughness, under
 from striate.understand.fingerprints import of_model
@@ -50,6 +50,8 @@ def filters(
     Raises `UnknownNameError` for a layer, `ArgumentError` for one without filters. Row U1.
     """
     checked("filters", {"order": order, "scale": scale})
+    if count is not None:
+        within("count", count, 1)
     network, _, _ = opened(model)
     inner, notes = original(network)
     check_weights(inner)
@@ -62,7 +64,7 @@ def filters(
     dead = under(weights, DEAD)
     wanted = np.argsort(-norms, kind="stable") if order == "norm" else np.arange(len(weights))
     coloured = weights.shape[1] in (1, 3)
-    some = wanted[: (COLOURED if coloured else TILED) if count is None else max(1, count)]
+    some = wanted[: (COLOURED if coloured else TILED) if count is None else count]
     shown = weights[some]
     share = 1.0 if coloured else COVERED  # a few large weights would leave sheets of tiles blank
     sizes = np.abs(shown).reshape(len(shown), -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from striate import draw
 from striate.core.errors import ArgumentError
 from striate.understand.ascending import check_pace, descend
-from striate.understand.checking import checked
+from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
 from striate.understand.figures import captions, picture_of, side_of
 from striate.understand.inputs import Prepared, prepare
@@ -63,8 +62,7 @@ def invert(
     check_pace(steps, rate)
     checked("invert", {"parametrise": parametrise})
     for name, value, least in (("tv", tv, 0.0), ("power", power, 0.5)):
-        if not (math.isfinite(value) and value >= least):
-            raise ArgumentError(f"{name}: got {value}, expected {least:g} or more")
+        within(name, value, least)
     with prepare(model, images, preprocess=preprocess, batch=batch, seed=seed) as p:
         layers = _layers(p, layer)
         columns: list[Tensor] = []

@@ -114,7 +114,8 @@ def hoyer(weights: Array) -> float:
 
 
 def _of_weights(network: torch.nn.Module, filters: str) -> tuple[float, float]:
-    module = dict(network.named_modules()).get(filters.partition("[")[0])
+    named = dict(network.named_modules())
+    module = named.get(filters, named.get(filters.rpartition("[")[0]))
     if module is None or not isinstance(getattr(module, "weight", None), torch.Tensor):
         return float("nan"), float("nan")
     weights = module.weight.detach().float().cpu().numpy()

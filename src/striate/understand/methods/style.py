@@ -12,7 +12,9 @@ from torch import Tensor
 
 from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
+from striate.probe import one_name
 from striate.understand.ascending import check_pace, descend
+from striate.understand.checking import within
 from striate.understand.explanation import Explanation
 from striate.understand.figures import picture_of
 from striate.understand.inputs import Prepared, prepare
@@ -133,6 +135,10 @@ class _Loss:
         with torch.no_grad():
             self.content = read(content)[content_layer]
             found = read(style)
+            for name in style_layers:
+                if found[name].ndim != 4:
+                    came = tuple(found[name].shape)
+                    raise ArgumentError(f"style_layers: the output of {name} has shape {came}, expected maps N C H W, whose Gram matrix is the style")
             self.grams = {name: gram(found[name], self._mask(1, found[name])) for name in style_layers}
             shares = torch.ones(1) if masks is None else masks[0].flatten(1).mean(1)
             self.shares = (shares / shares.sum()).to(content)
@@ -170,6 +176,9 @@ def _layers(p: Prepared, content: str | None, style_layers: Sequence[str] | None
     asked = [style_layers] if isinstance(style_layers, str) else None if style_layers is None else list(style_layers)
     if asked is not None and not asked:
         raise ArgumentError("style_layers: got none, expected one or more names")
+    for name, given in (("content_layer", [] if content is None else [content]), ("style_layers", asked or [])):
+        for each in given:
+            one_name(p.network, each, name)
     if content is not None and asked is not None:
         return content, asked
     found = stages(p)
@@ -178,14 +187,10 @@ def _layers(p: Prepared, content: str | None, style_layers: Sequence[str] | None
 
 
 def _check(*, strength: float, tv: float, scale: float, octaves: int, colour: str) -> None:
-    for name, value, good, expected in (
-        ("strength", strength, strength >= 0, "0 or more"),
-        ("tv", tv, tv >= 0, "0 or more"),
-        ("scale", scale, scale > 0, "a number above 0"),
-        ("octaves", octaves, octaves >= 1, "1 or more"),
-    ):
-        if not (math.isfinite(value) and good):
-            raise ArgumentError(f"{name}: got {value}, expected {expected}")
+    for name, value, least in (("strength", strength, 0), ("tv", tv, 0), ("octaves", octaves, 1)):
+        within(name, value, least)
+    if not (math.isfinite(scale) and scale > 0):
+        raise ArgumentError(f"scale: got {scale}, expected a number above 0")
     if colour not in ("style", "matched", "luminance"):
         raise unknown_name("colour", colour, ("style", "matched", "luminance"))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import ArgumentError
-from striate.understand.checking import checked
+from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
 from striate.understand.inputs import Prepared, opened, prepare
 from striate.understand.projecting import projected
@@ -50,13 +50,15 @@ def top_patches(
     bottom, right), `peak` (largest size of the projection). For each layer `patches/LAYER` and `projections/LAYER`, F k C h w, raw; white and 0
     where a channel never fires. `picture`: H W. Raises `UnknownNameError`, `ArgumentError`. Row U6; Zeiler and Fergus 2014, figure 2.
     """
-    if count < 1:
-        raise ArgumentError(f"count: got {count}, expected 1 or more")
+    within("count", count, 1)
+    for option, given in (("layers", layers), ("channels", channels)):
+        if given is not None and not len(given):
+            raise ArgumentError(f"{option}: got none, expected one or more, or None for all of them")
     checked("top_patches", {"rule": rule})
     _, own, _ = opened(model)
     found = samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed)
     with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
-        names = tuple(dict.fromkeys(layers)) if layers else _maps(p)
+        names = tuple(dict.fromkeys(layers)) if layers is not None else _maps(p)
         areas, notes = windows(p, names)
         _affordable(p, names, areas, min(count, len(found)), channels)
         tops = strongest(p, found.pixels, names, count=min(count, len(found)), channels=channels)
