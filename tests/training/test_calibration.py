@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from striate import zoo
@@ -13,7 +14,7 @@ from striate.core.errors import ArgumentError, Interrupted
 from striate.core.tensors import load_tensors
 from striate.data import arrays
 from striate.training import Run, evaluate, resume, train
-from striate.training.calibration import effect, find_temperature, scale_head, undone
+from striate.training.calibration import effect, find_temperature, head_for_scaling, scale_head, undone
 from striate.training.session import Quiet
 
 
@@ -48,19 +49,131 @@ def test_a_scaled_head_divides_the_logits(name):
     x = torch.randn(3, 3, 32, 32)
     with torch.no_grad():
         before = net(x)
-        scale_head(net, 2.5)
+        scale_head(net, 2.5, x)
         torch.testing.assert_close(net(x), before / 2.5, atol=1e-6, rtol=1e-4)
 
 
 def test_bad_words():
-    with pytest.raises(ArgumentError, match=r"its head 0 is followed by Sigmoid"):
-        scale_head(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid()), 2.0)
     with pytest.raises(ArgumentError, match="logits: got shape"):
         find_temperature(np.zeros(3), np.zeros(3, int))
     with pytest.raises(ArgumentError, match="NaN or infinite"):
         find_temperature(np.array([[np.nan, 0.0]]), np.zeros(1, int))
     with pytest.raises(ArgumentError, match="recipe calibrate: got 1"):
         Recipe(calibrate=1.0)
+
+
+class Base(nn.Module):
+    """A convolution, a mean and a head."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 8, 3), nn.Linear(8, 2)
+
+    def codes(self, x):
+        return F.relu(self.conv(x)).mean((2, 3))
+
+    def forward(self, x):
+        return self.fc(self.codes(x))
+
+
+class HeadFirst(Base):
+    """The head is registered before the convolution, which does not make it the last layer called."""
+
+    def __init__(self):
+        super().__init__()
+        self.late = nn.Conv2d(1, 8, 3)
+
+    def codes(self, x):
+        return F.relu(self.late(x)).mean((2, 3))
+
+
+class AuxiliaryLast(Base):
+    """The auxiliary head is registered and called last."""
+
+    def __init__(self):
+        super().__init__()
+        self.aux = nn.Linear(8, 2)
+
+    def forward(self, x):
+        codes = self.codes(x)
+        return self.fc(codes), self.aux(codes)
+
+
+class LogSoftmaxed(Base):
+    def forward(self, x):
+        return F.log_softmax(super().forward(x), 1)
+
+
+class ZeroAtFirst(Base):
+    def __init__(self):
+        super().__init__()
+        nn.init.zeros_(self.fc.weight)
+        nn.init.zeros_(self.fc.bias)
+
+
+class Softmaxed(Base):
+    def forward(self, x):
+        return F.softmax(super().forward(x), 1)
+
+
+class Clipped(Base):
+    def forward(self, x):
+        return super().forward(x).clamp(-0.1, 0.1)
+
+
+def shares_of(net, x):
+    output = net(x)
+    return (output[0] if isinstance(output, tuple) else output).double()
+
+
+@pytest.mark.parametrize("kind", [Base, HeadFirst, AuxiliaryLast, LogSoftmaxed, ZeroAtFirst])
+def test_the_layer_that_makes_the_logits_is_found_by_what_it_does(kind):
+    net, x = kind().eval(), torch.rand(6, 1, 8, 8)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert head_for_scaling(net, x) == "fc"
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    if kind is ZeroAtFirst:
+        nn.init.normal_(net.fc.weight)
+    with torch.no_grad():
+        wanted = (shares_of(net, x) / 2.5).softmax(1)
+        assert scale_head(net, 2.5, x) == "fc"
+        torch.testing.assert_close(shares_of(net, x).softmax(1), wanted, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Softmaxed, Clipped])
+def test_a_network_whose_logits_no_layer_scales_is_refused_before_a_step(noisy, tmp_path, kind):
+    net = kind()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(ArgumentError, match=r"no layer of \w+ has weights that a temperature could divide .*\(tried fc, conv\); leave calibrate=0"):
+        train(net, noisy, recipe=Recipe(**FIELDS), folder=tmp_path / "run", precision="fp32")
+    assert not Run.load(tmp_path / "run", model=kind()).history
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [HeadFirst, AuxiliaryLast])
+def test_what_is_said_of_the_uncalibrated_network_is_true_of_it(noisy, tmp_path, kind):
+    run = train(kind(), noisy, recipe=Recipe(**FIELDS | {"epochs": 4}), folder=tmp_path / "run", precision="fp32")
+    last = {name[6:]: value for name, value in load_tensors(run.folder / "last.safetensors")[0].items() if name.startswith("model.")}
+    net = kind()
+    net.load_state_dict(last)
+    uncalibrated = evaluate(net, noisy, precision="fp32").figures["loss"]
+    assert run.result["calibration"]["test"]["loss_before"] == pytest.approx(uncalibrated, rel=1e-4)
+    assert evaluate(run, noisy, precision="fp32").figures["loss"] == pytest.approx(run.result["calibration"]["test"]["loss_after"], rel=1e-4)
+
+
+def test_trained_weights_are_kept_whatever_becomes_of_the_temperature(noisy, tmp_path, monkeypatch):
+    from striate.training import session
+
+    def refuse(*_, **__):
+        raise ArgumentError("no temperature")
+
+    monkeypatch.setattr(session, "calibrated", refuse)
+    net = Base()
+    with pytest.raises(ArgumentError, match="no temperature"):
+        train(net, noisy, recipe=Recipe(**FIELDS | {"epochs": 2}), folder=tmp_path / "run", precision="fp32")
+    kept = load_tensors(tmp_path / "run" / "weights.safetensors")[0]
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in kept.items())
 
 
 @pytest.fixture(scope="module")

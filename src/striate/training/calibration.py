@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,19 +10,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import minimize_scalar
-from torch import nn
+from torch import Tensor, nn
 
 from striate.core.contracts import Task
 from striate.core.errors import ArgumentError
 from striate.core.runtime import Settings
+from striate.probe import record
 from striate.training import figures
 from striate.training.evaluation import Views, run_over
-from striate.training.groups import head_of
+from striate.training.forward import as_input
+from striate.training.outputs import logits_in
 
 Floats = npt.NDArray[np.float64]
 LOWEST, HIGHEST = 0.02, 50.0
-HOMOGENEOUS = (nn.ReLU, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
-"""Layers behind a head that let a positive factor through."""
+FACTOR = 16.0
+"""A power of two scales floats exactly, and one this large shows what saturates behind a layer."""
+MOST = 8
+"""Layers tried, from the last one called."""
+SAMPLES = 8
+"""Inputs a layer is tried on."""
+MEND = "leave calibrate=0, or let the network return logits that a layer computes, without softmax or clipping behind it"
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,14 @@ def calibrated(model: nn.Module, held: Any, task: Task, use: Settings, *, views:
     if outcome.targets is None:
         raise ArgumentError("recipe calibrate: the training pictures have no labels")
     temperature = find_temperature(_logits(outcome.shares), outcome.targets)
-    scale_head(model, temperature)
+    scale_head(model, temperature, few_of(model, held, use))
     return {"temperature": temperature, "n": len(outcome.targets)}
+
+
+def few_of(model: nn.Module, held: Any, use: Settings) -> Tensor:
+    """Return a few inputs of the `train` split of `held`, as the network takes them."""
+    batch = next(iter(held.prepared(device=use.device).split("train").batches(SAMPLES, epoch=0, seed=0)))
+    return as_input(model, batch.x, use)
 
 
 def undone(shares: npt.ArrayLike, targets: npt.ArrayLike, temperature: float) -> Calibrated:
@@ -92,21 +106,88 @@ def undone(shares: npt.ArrayLike, targets: npt.ArrayLike, temperature: float) ->
     return effect(_logits(shares) * temperature, targets, temperature)
 
 
-def scale_head(model: nn.Module, temperature: float) -> None:
-    """Divide the logits by `temperature` for good, by dividing the weights and bias of the head: the network stays as it is otherwise.
+def scale_head(model: nn.Module, temperature: float, x: Tensor) -> str:
+    """Divide the logits by `temperature` for good, by dividing the weights and bias of one layer; returns its path.
 
-    What follows the head may only be ReLU, pooling, dropout and flattening, which let a factor through. Raises `ArgumentError` for anything else.
+    `x`: a few inputs, N C H W. Raises `ArgumentError` where no layer's weights are a plain factor of the logits, and where the logits did not come
+    out divided; the network is then as it was.
     """
-    path = head_of(model)
-    paths = [name for name, _ in model.named_modules()]
-    after = [model.get_submodule(name) for name in paths[paths.index(path) + 1 :]]
-    strange = [type(module).__name__ for module in after if not isinstance(module, HOMOGENEOUS)]
-    if strange:
-        raise ArgumentError(f"model: its head {path} is followed by {strange[0]}, which a temperature in the head's weights would not pass unchanged")
-    head = model.get_submodule(path)
-    with torch.no_grad():
-        for parameter in head.parameters(recurse=False):
-            parameter.div_(temperature)
+    path = head_for_scaling(model, x)
+    own = list(model.get_submodule(path).parameters(recurse=False))
+    before, kept = _centred(model, x), [parameter.detach().clone() for parameter in own]
+    _write(own, [value / temperature for value in kept])
+    if not _near(_centred(model, x), before / temperature, within=1e-2):  # what an accelerator rounds in its short formats
+        _write(own, kept)
+        raise ArgumentError(f"model: dividing the weights of {path} by {temperature:.3g} did not divide the logits; {MEND}")
+    return path
+
+
+def head_for_scaling(model: nn.Module, x: Tensor) -> str:
+    """Return the path of the layer whose weights and bias are a factor of the logits of inputs `x`: sixteen times the one, sixteen times the other.
+
+    It is found by trial, the layers called last first: in what order they are registered says nothing, nor do they say what a function does behind
+    them. The network is left as it was. Raises `ArgumentError` where there is no such layer.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        paths = {module: path for path, module in model.named_modules() if path}
+        called = [call.module for call in reversed(record(model, x).calls)]
+        order = dict.fromkeys([module for module in called if module in paths] + list(reversed(paths)))
+        tried = [module for module in order if module is not None and _weights(module)][:MOST]
+        for module in tried:
+            if _is_factor(model, _weights(module), x):
+                return paths[module]
+    finally:
+        model.train(was_training)
+    names = ", ".join(paths[module] for module in tried) or "none has weights"
+    raise ArgumentError(
+        f"model: no layer of {type(model).__name__} has weights that a temperature could divide the logits by (tried {names}); {MEND}"
+    )
+
+
+def _weights(module: nn.Module) -> list[nn.Parameter]:
+    own = list(module.parameters(recurse=False))
+    return own if own and all(parameter.is_floating_point() for parameter in own) else []
+
+
+def _is_factor(model: nn.Module, own: list[nn.Parameter], x: Tensor) -> bool:
+    """Whether the logits grow as these weights do: as they are, and, where they say nothing (all zero at first), with numbers above zero in place."""
+    kept = [parameter.detach().clone() for parameter in own]
+    number = torch.Generator().manual_seed(0)
+    drawn = [torch.rand(value.shape, generator=number).to(value) for value in kept]
+    try:
+        for values in (kept, drawn):
+            _write(own, values)
+            one = _centred(model, x)
+            _write(own, [FACTOR * value for value in values])
+            if bool(one.any()):
+                return _near(_centred(model, x), FACTOR * one, within=1e-3)
+    finally:
+        _write(own, kept)
+    return False
+
+
+@torch.no_grad()
+def _write(own: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
+    for parameter, value in zip(own, values, strict=True):
+        parameter.copy_(value)
+
+
+@torch.no_grad()
+def _centred(model: nn.Module, x: Tensor) -> Tensor:
+    """Return logits N K less the mean of each row, which softmax does not see: so a log-softmax at the end is none in the way."""
+    was_training = model.training
+    model.eval()
+    try:
+        found = logits_in(model(x.clone())).double().cpu()
+    finally:
+        model.train(was_training)
+    return found - found.mean(1, keepdim=True)
+
+
+def _near(values: Tensor, wanted: Tensor, *, within: float) -> bool:
+    return bool((values - wanted).abs().max() <= within * wanted.abs().max())
 
 
 def softmax(logits: Floats) -> Floats:

@@ -32,16 +32,21 @@ def placed(network: nn.Module, use: Settings, shape: Sequence[int]) -> tuple[nn.
     return network.to(memory_format=torch.contiguous_format), dataclasses.replace(use, channels_last=False)  # type: ignore[call-overload]
 
 
+def as_input(network: nn.Module | None, x: Tensor, use: Settings) -> Tensor:
+    """Return inputs in the network's kind of number and laid out as the settings say."""
+    kind = None if network is None else next((p.dtype for p in network.parameters() if p.is_floating_point()), None)
+    if kind is not None and x.is_floating_point():
+        x = x.to(kind)
+    if x.dim() == 4:
+        x = x.to(memory_format=torch.channels_last if use.channels_last else torch.contiguous_format)
+    return x
+
+
 def forward(model: Callable[[Tensor], Any], x: Tensor, use: Settings, *, network: nn.Module | None = None) -> Any:
     """Return `model(x)` under the settings' precision; pictures N C H W are laid out channels last where that pays.
 
     Numbers come in the kind that the network's first weights are of (float64, say); `network` names it where `model` only calls it.
     """
-    owner = model if isinstance(model, nn.Module) else network
-    kind = None if owner is None else next((p.dtype for p in owner.parameters() if p.is_floating_point()), None)
-    if kind is not None and x.is_floating_point():
-        x = x.to(kind)
-    if x.dim() == 4:
-        x = x.to(memory_format=torch.channels_last if use.channels_last else torch.contiguous_format)
+    x = as_input(model if isinstance(model, nn.Module) else network, x, use)
     with torch.autocast(use.device.partition(":")[0], dtype=torch.bfloat16, enabled=use.precision == "bf16"):
         return model(x)

@@ -24,7 +24,7 @@ from striate.data.registry import parse_spec
 from striate.data.splits import stratified
 from striate.training import checkpoint, recipes, tasks
 from striate.training.arguments import a_device, a_name_or_network, a_network, a_seed, a_task, check_views, seconds
-from striate.training.calibration import calibrated, undone
+from striate.training.calibration import calibrated, few_of, head_for_scaling, undone
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
@@ -236,6 +236,8 @@ def _go(
         prepared = data.prepared(augment=recipe.augment, device=use.device)
         with random_state_kept(), Training(run, network, prepared, task, recipe, seed, use, progress, save_seconds) as training:
             _made_ready(training)
+            if held is not None:
+                head_for_scaling(network, few_of(network, held, use))  # refused here, before a step is taken
             fit(training)
             _finish(training, held)
     except (Exception, KeyboardInterrupt) as error:
@@ -271,6 +273,8 @@ def _finish(t: Training, held: Any) -> None:
     values = load_tensors(best)[0] if t.recipe.early_stop and best.exists() else t.average.state_dict(t.model)
     t.model.load_state_dict(values)
     check_weights(t)
+    if held is not None:
+        save_tensors(run.folder / FINAL, t.model.state_dict())  # whatever becomes of the temperature
     calibration = {} if held is None else calibrated(t.model, held, t.task, t.use, views=t.recipe.views)
     outcomes = {name: run_over(t.model, t.data.split(name), t.task, t.use, views=t.recipe.views) for name in ("val", "test") if name in t.data.splits}
     check_figures({f"{part}/{name}": value for part, found in outcomes.items() for name, value in found.figures.items()}, t)
