@@ -16,7 +16,7 @@ from striate.core.errors import ArgumentError, DataError
 from striate.core.runtime import derived_seed, whole_seed
 from striate.understand.checking import whole_number
 from striate.understand.figures import picture_of
-from striate.understand.inputs import chosen_preprocess
+from striate.understand.opening import chosen_preprocess
 from striate.understand.pictures import pixels_of
 
 GIVEN = "the pictures given"

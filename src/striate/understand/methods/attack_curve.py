@@ -14,8 +14,9 @@ from striate import draw
 from striate.core.errors import ArgumentError, unknown_name
 from striate.understand.attacking import bound_of, in_chunks, saved, scores, slope, whole
 from striate.understand.explanation import Explanation
-from striate.understand.inputs import Prepared, opened, prepare
+from striate.understand.inputs import Prepared, prepare
 from striate.understand.methods.pgd import STEP, descended
+from striate.understand.opening import opened
 from striate.understand.registry import method
 from striate.understand.samples import samples_of
 from striate.understand.scoring import several
@@ -54,6 +55,7 @@ def attack_curve(
             raise unknown_name("attack", name, ATTACKS)
     bounds = [bound_of(float(epsilon)) for epsilon in epsilons]
     whole("steps", steps)
+    whole("samples", samples)
     if not chosen or not bounds:
         raise ArgumentError("epsilons, attacks: got none, expected at least one of each")
     _, own, _ = opened(model)

@@ -14,7 +14,8 @@ from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
 from striate.understand.explanation import Explanation
 from striate.understand.flattening import flattened
-from striate.understand.inputs import opened, prepare
+from striate.understand.inputs import prepare
+from striate.understand.opening import opened
 from striate.understand.registry import method
 from striate.understand.samples import GIVEN, drawable, numbered, samples_of
 

@@ -19,18 +19,21 @@ from striate.understand.ascending import Objective, Priors, Pull, check_pace, cl
 from striate.understand.checking import within
 from striate.understand.explanation import Explanation
 from striate.understand.figures import MOST, class_name, picture_of
-from striate.understand.inputs import Prepared, chosen_preprocess, opened, prepare
+from striate.understand.inputs import Prepared, prepare
 from striate.understand.last_maps import default_layer
+from striate.understand.opening import chosen_preprocess, opened
 from striate.understand.parametrisations import Parametrisation, parametrisation
 from striate.understand.reading import reading
 from striate.understand.registry import method
+from striate.understand.scoring import shares
 from striate.understand.units import Unit, units_of
 
 if TYPE_CHECKING:
     from striate.draw import Figure
 
-SMOOTH = 64
-"""Pixels a side from which pictures are moved less, as a share of their size: smaller ones that hold still please one network alone."""
+SMOOTH, TINY = 64, 24
+"""Pixels a side from which pictures are moved less, as a share of their size: smaller ones that hold still please one network alone. Below the
+second they are moved less again: a digit of 8 pixels is no longer one when it is turned far."""
 CONTRASTS = (0.1, 0.3, 1.0)
 """Strengths of the noise to begin with, until the objective answers."""
 
@@ -69,10 +72,10 @@ def maximise(
     `direction`, one weight for each channel. `count` pictures of each, pushed apart by `diversity`. `shape`: C H W where neither the network nor
     `preprocess` says it.
     How: `parametrise` and `colour` (see `parametrisations.py`), `steps` of Adam at `rate`; the priors `tv`, `l2`, `jitter` (pixels), `zoom` (share),
-    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, under 64 pixels an eighth, .2 and 15, and neither zoom nor turn for a
-    single neuron. Weights are beside a gradient of the objective brought to length one, so they mean the same on any network and size. A start that
-    the objective does not answer to is begun anew, stronger; where it stays silent the gradient passes all ReLUs until it answers. Values are those
-    of the picture as 8 bits.
+    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, under 64 pixels an eighth, .3 and 25, under 24 an eighth, .2 and 15,
+    and neither zoom nor turn for a single neuron. Weights are beside a gradient of the objective brought to length one, so they mean the same on
+    any network and size. A start that the objective does not answer to is begun anew, stronger; where it stays silent the gradient passes all ReLUs
+    until it answers. Values are those of the picture as 8 bits.
     Raises `ArgumentError`, `UnknownNameError`. Sources: Simonyan et al. 2014; Olah et al. 2017; row U4.
     """
     check_pace(steps, rate)
@@ -88,8 +91,8 @@ def maximise(
         tv=tv,
         l2=l2,
         jitter=round(side / (16 if loose else 8)) if jitter is None else jitter,
-        zoom=(0.0 if fixed else 0.1 if loose else 0.2) if zoom is None else zoom,
-        turn=(0.0 if fixed else 5.0 if loose else 15.0) if turn is None else turn,
+        zoom=(0.0 if fixed else _moved(side)[0]) if zoom is None else zoom,
+        turn=(0.0 if fixed else _moved(side)[1]) if turn is None else turn,
         blur=blur,
     )
     with prepare(model, torch.full((1, *size), 0.5), preprocess=preprocess, batch=batch, seed=seed) as p:
@@ -111,10 +114,11 @@ def maximise(
             notes.append(f"{dead} of {len(images)} pictures found no answer at all: the unit may be dead")
         if units[0].layer is None:
             with torch.no_grad():
-                chances = torch.cat([p.model(part).softmax(1) for part in torch.split(images, p.batch)])
+                chances = torch.cat([shares(p.model(part)) for part in torch.split(images, p.batch)])
             wanted = torch.tensor([unit.number for unit in units for _ in range(count)], device=chances.device)
             arrays["probability"] = chances.gather(1, wanted[:, None])[:, 0]
-            receipts["recognised"] = float((chances.argmax(1) == wanted).float().mean())
+            if chances.shape[1] > 1:
+                receipts["recognised"] = float((chances.argmax(1) == wanted).float().mean())
         options = {
             "channel": channel, "position": position, "direction": None if direction is None else tuple(map(float, direction)),
             "rivals": rivals, "count": count, "diversity": diversity, "shape": size, "parametrise": parametrise, "colour": colour,
@@ -210,6 +214,11 @@ def _started(how: Parametrisation, objective: Objective, generators: Sequence[to
         if not bool(missing.any()):
             break
     return best
+
+
+def _moved(side: int) -> tuple[float, float]:
+    """Return how far pictures of this side are zoomed (a share) and turned (degrees) either way by default."""
+    return (0.1, 5.0) if side >= SMOOTH else (0.3, 25.0) if side >= TINY else (0.2, 15.0)
 
 
 def _maps(p: Prepared) -> str | None:

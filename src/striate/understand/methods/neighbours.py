@@ -12,7 +12,8 @@ from striate.core.errors import ArgumentError
 from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, vote
 from striate.understand.explanation import Explanation
-from striate.understand.inputs import opened, prepare
+from striate.understand.inputs import prepare
+from striate.understand.opening import opened
 from striate.understand.registry import method
 from striate.understand.samples import drawable, numbered, random_of, samples_of
 
