@@ -71,3 +71,34 @@ def hole(x):
 def test_refusals(make, text):
     with pytest.raises(ArgumentError, match=text):
         make()
+
+
+@pytest.mark.parametrize("y", [["a", None, "b", "a"], ["a", float("nan"), "b", "a"], np.array(["a", None, "b", "a"]), [0.0, float("nan"), 1.0, 0.0]])
+def test_missing_labels_are_no_class(y):
+    with pytest.raises(ArgumentError, match=r"train: 1 of 4 labels are missing \(None or NaN\), the first of sample 1"):
+        d.arrays(np.zeros((4, 1, 4, 4), np.uint8), y)
+
+
+def test_class_names_are_each_once_and_numbers_are_read_as_names():
+    x, y = np.zeros((3, 1, 4, 4), np.uint8), [0, 1, 2]
+    assert d.arrays(x, y, classes=[0, 1, 2]).classes == ("0", "1", "2")
+    for classes, words in (
+        (["a", "a", "b"], "'a' is there twice"),
+        ("abc", "expected a list of names"),
+        ([None, "a", "b"], r"got None \(NoneType\)"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            d.arrays(x, y, classes=classes)
+
+
+def test_numbers_that_are_no_class_numbers_are_refused():
+    x = np.zeros((3, 1, 4, 4), np.uint8)
+    for highest in (200_000, 2_000_000_000, 2e9):
+        with pytest.raises(ArgumentError, match="classes of 3 samples; expected class numbers from 0"):
+            d.arrays(x, [0, 1, highest])
+    assert len(d.arrays(x, [0, 1, 999]).classes) == 1000
+
+
+def test_pictures_of_several_sizes_are_told_in_words():
+    with pytest.raises(ArgumentError, match="train: cannot be read as one array"):
+        d.arrays([[1, 2], [3]], [0, 1])

@@ -333,3 +333,47 @@ def test_ants_and_bees():
     batch = next(data.split("train", training=True).batches(16, epoch=0, seed=0))
     assert batch.x.shape == (len(batch), *data.shape)
     assert abs(float(batch.x.mean())) < 1
+
+
+def test_links_do_not_bring_one_class_into_another(tmp_path):
+    plain(tmp_path, count=10)
+    (tmp_path / "bee" / "loop").symlink_to("..")
+    (tmp_path / "bee" / "others").symlink_to(tmp_path / "ant")
+    data = folder(tmp_path, val=0)
+    assert data.class_counts().tolist() == [10, 10]
+    labels_are_right(data, "train", {"ant": 0, "bee": 1})
+    assert any(note.startswith("2 links ignored that lead to a folder already read") for note in data.notes)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in its file system")
+def test_a_pipe_is_passed_over_not_waited_for(tmp_path):
+    plain(tmp_path, count=10)
+    os.mkfifo(tmp_path / "ant" / "pipe.png")
+    data = folder(tmp_path, val=0)
+    assert data.class_counts().tolist() == [10, 10]
+    assert "1 files ignored that are no pictures (1 no file)" in data.notes
+
+
+@pytest.mark.parametrize("names", [("{}.png",), ("ant/{}.png",), ("{}.png", "ant/{}.png", "bee/deep/{}.png"), ("train/{}.png", "test/{}.png")])
+def test_pictures_without_labels_may_lie_anywhere(tmp_path, names):
+    for name in names:
+        for i in range(10):
+            put(tmp_path / name.format(i), i)
+    data = folder(tmp_path, labelled=False, val=0.2)
+    assert sum(len(table) for table in data.tables.values()) == 10 * len(names)
+    assert data.classes == ()
+    assert all(table.targets is None for table in data.tables.values())
+    assert "test" in data.splits or "test" not in names[-1]
+    again = load(data.spec, options=data.options)
+    assert again.fingerprint == data.fingerprint
+    assert not any("outside the class folders" in note for note in data.notes)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        folder(tmp_path / "empty", labelled=False)
+
+
+def test_a_size_that_is_not_the_file_s_own_is_told(tmp_path):
+    for name in ("ant", "bee"):
+        for i in range(2):
+            put(tmp_path / name / f"{i}.png", size=(900, 960))
+    assert any("900" not in note and "read at 1/2" in note for note in folder(tmp_path, val=0).notes)

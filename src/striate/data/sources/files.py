@@ -90,6 +90,11 @@ def dataset(
     problems = [problem for found in packs.values() for problem in found.problems]
     if problems:
         notes.append(f"{len(problems)} of {sum(len(part.files) for part in parts.values())} files are broken and were left out")
+    least = max((int(found.store.shapes[:, :2].min(axis=1).max()) for found in packs.values()), default=0)
+    if short_side is not None and least >= short_side:
+        notes.append(
+            f"photographs with {2 * short_side} pixels or more on their short side are read at 1/2, 1/4 or 1/8; sizes told are those as read"
+        )
     size, reason = (wishes.pair, "") if wishes.pair else _chosen(packs["train"])
     if reason:
         notes.append(reason)

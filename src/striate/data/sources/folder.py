@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from striate.core.errors import DataError
+from striate.data.packing import is_device
 from striate.data.registry import source
 from striate.data.sources.files import SPLITS, Part, Wishes, dataset, listing, shown
 from striate.pixels.decoding import SUFFIXES
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from striate.data.dataset import Dataset
 
 IGNORED = frozenset({"__macosx", "@eadir", "$recycle.bin", "__pycache__"})
+ALL = "pictures"
+"""What all pictures are called while a folder without labels is read."""
 LAYOUT = "Expected class folders with pictures (PATH/cat/1.jpg, PATH/dog/2.jpg), or those inside train, val and test (PATH/train/cat/1.jpg)."
 
 
@@ -32,9 +35,10 @@ def folder(
     seed: int = 0,
     background: tuple[int, int, int] = (255, 255, 255),
     broken: float = 0.05,
+    labelled: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """Read a folder in which each folder is a class.
+    """Read a folder in which each folder is a class, or (`labelled=False`) any folder of pictures, at any depth.
 
     Args:
         path: holds class folders, or `train` (with `val`/`valid`/`validation`, `test`) that hold them. Pictures may lie deeper inside.
@@ -45,6 +49,7 @@ def folder(
         seed: decides which.
         background: R G B under transparent pixels and around padded pictures.
         broken: share of files that may be broken; they are left out and listed in `problems`. Ten always may.
+        labelled: False reads pictures without classes, wherever they lie: for autoencoders and other learning without labels.
         progress: told (files done, files in all) while decoding for the first time.
 
     Classes are numbered in the order of their names, by the training split alone. Hidden folders and files that are no pictures are counted in
@@ -58,9 +63,16 @@ def folder(
     splits = _splits(root, seen)
     trees: dict[str, dict[str, list[str]]] = {split: {} for split in splits}
     for split, place in splits.items():
-        for child in seen.folders(place):  # two spellings of one name (é as one character or as two) are one class
-            trees[split].setdefault(shown(child.name), []).extend(seen.pictures(child))
-    classes = _classes(splits, trees, seen)
+        children = seen.folders(place)
+        others: list[os.DirEntry[str] | Path] = [root, place, *children]  # what a link inside a class may lead to is not this class's
+        if not labelled:
+            trees[split][ALL] = list(seen.pictures(place, without_loose=True))
+            continue
+        for child in children:  # two spellings of one name (é as one character or as two) are one class
+            trees[split].setdefault(shown(child.name), []).extend(seen.pictures(child, others))
+    classes = _classes(splits, trees, seen) if labelled else (ALL,)
+    if not any(trees["train"].values()):
+        raise DataError(_nothing(splits["train"], {}, seen))
     parts = {}
     for split, tree in trees.items():
         part = parts[split] = Part()
@@ -74,7 +86,23 @@ def folder(
         lacking = [name for name in classes if not tree.get(name)]
         if lacking:
             notes.append(f"{split} has no picture of {listing(lacking)}" if split in parts else f"{split} has no pictures")
-    return dataset(root.resolve().name or "folder", root, parts, classes, wishes, spec=str(path), notes=notes)
+    made = dataset(root.resolve().name or "folder", root, parts, classes, wishes, spec=str(path), notes=notes)
+    if labelled:
+        return made
+    tables = {split: replace(table, targets=None) for split, table in made.tables.items()}
+    return replace(made, classes=(), tables=tables, notes=(*made.notes, "pictures are read without labels, wherever they lie in the folder"))
+
+
+def class_folders(path: str | Path) -> int:
+    """Return how many class folders with pictures a folder's training part has; 0 for one of pictures alone, or for no folder."""
+    root, seen = Path(path).expanduser(), _Seen()
+    if not root.is_dir():
+        return 0
+    try:
+        place = _splits(root, seen)["train"]
+    except DataError:
+        return 0
+    return sum(1 for child in seen.folders(place) if next(seen.pictures(child), None) is not None)
 
 
 @dataclass
@@ -100,9 +128,16 @@ class _Seen:
             self.loose[str(place)] = loose
         return found
 
-    def pictures(self, place: os.DirEntry[str] | Path) -> Iterator[str]:
-        """Yield the picture files at any depth, following links but no loops."""
-        todo, entered = [os.fspath(place)], set()
+    def pictures(
+        self, place: os.DirEntry[str] | Path, others: Sequence[os.DirEntry[str] | Path] = (), *, without_loose: bool = False
+    ) -> Iterator[str]:
+        """Yield the picture files at any depth, following links but no loops, and none that leads into `others`."""
+        if without_loose:  # they are read, not passed over
+            self.loose.pop(str(place), None)
+        entered = {(status.st_dev, status.st_ino) for status in map(os.stat, others)}
+        own = os.stat(place)  # noqa: PTH116
+        entered.discard((own.st_dev, own.st_ino))
+        todo = [os.fspath(place)]
         while todo:
             current = todo.pop()
             status = os.stat(current)  # noqa: PTH116 - strings, so that names that are not UTF-8 survive
@@ -115,10 +150,10 @@ class _Seen:
                     continue
                 if entry.is_dir():
                     todo.append(entry.path)
-                elif _ending(entry.name) in SUFFIXES:
+                elif _ending(entry.name) in SUFFIXES and not is_device(entry):
                     yield entry.path
                 else:
-                    self.others[_ending(entry.name) or "no ending"] += 1
+                    self.others["no file" if is_device(entry) else _ending(entry.name) or "no ending"] += 1
 
     def _passed_over(self, entry: os.DirEntry[str]) -> bool:
         if entry.name.startswith(".") or entry.name.lower() in IGNORED:
