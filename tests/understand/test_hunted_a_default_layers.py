@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
+from torch.utils.checkpoint import checkpoint
 
 import striate.understand as u
 from striate.core.errors import ArgumentError
@@ -210,14 +211,52 @@ def test_networks_that_run_in_inference_mode() -> None:
         u.grad_cam(Closed(), pictures(), target=1)
 
 
-def test_weights_made_in_inference_mode_are_left_as_they_were() -> None:
+def test_networks_that_run_under_a_checkpoint() -> None:
+    class Saved(Own):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.h(checkpoint(lambda given: F.relu(self.c(given)), x, use_reentrant=self.again).amax((2, 3)))
+
+    for again in (False, True):
+        model = Saved()
+        model.again = again
+        for name in ("eigen_cam", "activations"):
+            made, wanted = (getattr(u, name)(each, pictures()) for each in (model, Own()))
+            assert np.allclose(made.arrays["map"], wanted.arrays["map"], atol=1e-6)
+        if again:
+            with pytest.raises(ArgumentError, match="no gradient leads from its scores back to /relu#1"):
+                u.grad_cam(model, pictures(), target=1)
+        else:
+            assert np.allclose(
+                u.grad_cam(model, pictures(), target=1).arrays["map"], u.grad_cam(Own(), pictures(), target=1).arrays["map"], atol=1e-6
+            )
+
+
+@pytest.mark.parametrize("name", ["saliency", "grad_cam", "guided", "invert"])
+def test_weights_made_in_inference_mode_do_as_others(name: str) -> None:
     with torch.inference_mode():
         model = Own()
     before = Snapshot.of(model)
-    u.eigen_cam(model, pictures())
-    with pytest.raises((ArgumentError, RuntimeError)):
-        u.saliency(model, pictures())
+    few = {"steps": 2, "layer": "c"} if name == "invert" else {"target": 1}
+    made, wanted = (getattr(u, name)(each, pictures(), preprocess="identity", **few) for each in (model, Own()))
+    for key, values in wanted.arrays.items():
+        assert np.allclose(made.arrays[key], values, atol=1e-6), key
     assert before.differences(model) == ()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["grad_cam", "activations", "invert", "dead_filters", "sparsity", "top_patches", "filters"])
+def test_what_is_quantised_says_so(name: str) -> None:
+    import torch.ao.quantization as quantisation
+
+    net = S(
+        quantisation.QuantStub(), nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), quantisation.DeQuantStub()
+    )
+    net.eval().qconfig = quantisation.get_default_qconfig("fbgemm")
+    quantisation.prepare(net, inplace=True)(pictures())
+    quantisation.convert(net, inplace=True)
+    given = () if name == "filters" else (pictures(),)
+    with pytest.raises(ArgumentError, match=r"its quantised layers give whole numbers.*pass the network before it was converted"):
+        getattr(u, name)(net, *given)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

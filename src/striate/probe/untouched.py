@@ -24,7 +24,8 @@ def traceless(model: nn.Module, parts: Parts | None = None) -> Iterator[nn.Modul
 
     Kept: train or eval mode of every module, `.grad` (empty inside) and requires_grad of every parameter and buffer, the values of buffers
     (batch-norm statistics) and of tensors that modules hold as plain attributes, which objects their attributes are, hooks, and torch's, NumPy's and
-    Python's random state. Parameter values are not copied: nothing here writes them; nor are lists and the like, whose contents may change.
+    Python's random state. Parameter values are not copied: nothing here writes them; nor are lists and the like, whose contents may change. Where
+    parameters were made in inference mode, of which torch keeps no gradients, copies stand in for them, without requires_grad.
     `parts`: the unwrapped model's, where they are at hand.
     """
     inner, _ = original(model)
@@ -40,10 +41,26 @@ def traceless(model: nn.Module, parts: Parts | None = None) -> Iterator[nn.Modul
             if not fake:
                 stack.enter_context(random_state_kept())
             stack.enter_context(uncompiled())
+            if any(tensor.is_inference() for _, tensor in (*parameters, *buffers)):
+                _stand_in(parts.modules)
             yield inner
     finally:
         for each in held:
             each.restore()
+
+
+def _stand_in(modules: list[nn.Module]) -> None:
+    """Let copies stand in for tensors made in inference mode; `_Modes` puts the tables back."""
+    made: dict[int, Tensor] = {}
+    for module in modules:
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        for table in (module._parameters, module._buffers):  # noqa: SLF001 - not `setattr`, which tells the module's own lists
+            for name, tensor in table.items():
+                if tensor is not None and tensor.is_inference():
+                    with torch.inference_mode(False):
+                        copy = made.setdefault(id(tensor), tensor.detach().clone())
+                    table[name] = nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
 
 
 class _Flags:

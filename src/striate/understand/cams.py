@@ -122,7 +122,7 @@ def _cut(p: Prepared, layer: str, *, gradients: bool, needed: bool = False) -> I
             know(p, logits)
         if gradients and change is not None:
             score = logits.gather(1, p.target[part][:, None]).sum()
-            found = torch.autograd.grad(score, change, allow_unused=True)[0] if score.requires_grad else None
+            found = torch.autograd.grad(score, change, allow_unused=True)[0] if score.requires_grad and change.requires_grad else None
             if found is None and needed:
                 raise ArgumentError(f"model: no gradient leads from its scores back to {layer}, the last layer with maps (it runs without a graph)")
             if found is None:

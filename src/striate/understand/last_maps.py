@@ -47,7 +47,7 @@ def map_layers(network: nn.Module, x: Tensor) -> MapLayers:
 
     Maps are one floating-point tensor N C h w for N inputs, h and w above 1, on which the scores depend and which depends on the input: weights that
     are computed, and what is put aside, are none. And (h, w) is a height and width: the input's own, or one that a two-dimensional operation of
-    this run took or gave (see `Planes`), which tells N C H W from N H W C and from attention. Where the network runs without a graph, dependence is
+    this run took or gave (see `Planes`), which tells N C H W from N H W C and from attention. Where nothing with maps has a graph, dependence is
     not asked for. Pooling, dropout and their like are left out. Raises `ArgumentError` where there is none.
     """
     inner, _ = original(network)
@@ -100,18 +100,19 @@ class _Run:
         with watch.watching():
             self.output = network(given)
         roots = _scores(self.output, self.count)
-        self.graph = any(root.grad_fn is not None for root in roots)
-        self._before = _behind(roots)
+        self._before, self.graph = _behind(roots), True
 
     def layers(self) -> tuple[Mapped, ...]:
         """Return what gave maps on the way to the scores."""
-        found = []
-        for each in self._given:
-            maps = released(each.kept)
-            if (maps.shape[2], maps.shape[3]) in self._planes.sizes and (not self.graph or each.node in self._before):
-                name = f"{each.address}[{each.turn}]" if self._calls[each.address] > 1 else each.address
-                found.append(Mapped(name, self._operation(each.address), maps))
-        return tuple(found)
+        given = [(each, released(each.kept)) for each in self._given]
+        given = [(each, maps) for each, maps in given if (maps.shape[2], maps.shape[3]) in self._planes.sizes]
+        way = [(each, maps) for each, maps in given if each.node in self._before]
+        if not way:  # all of them ran without a graph: in inference mode, or under a checkpoint
+            way, self.graph = [(each, maps) for each, maps in given if each.node is None], False
+        return tuple(Mapped(self._name(each), self._operation(each.address), maps) for each, maps in way)
+
+    def _name(self, given: _Given) -> str:
+        return f"{given.address}[{given.turn}]" if self._calls[given.address] > 1 else given.address
 
     def _passing(self, address: str, turn: int, output: Any) -> Any:
         self._calls[address] += 1

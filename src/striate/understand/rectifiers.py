@@ -40,7 +40,7 @@ def rectifiers(network: nn.Module, x: Tensor, layer: str | None = None) -> tuple
     recording, sees = record(network, x), seeing(network, x)
     found = []
     for call in recording:
-        if call.operation in RELUS and call.outputs and call.outputs[0].ndim in (2, 4) and (call.address, call.turn) in sees:
+        if call.operation in RELUS and _has_units(call) and (call.address, call.turn) in sees:
             before = _before(recording, call)
             name = recording.name_of
             found.append(Rectifier(name(call), name(before) if before is not None else "", _filters(recording, before)))
@@ -54,6 +54,10 @@ def rectifiers(network: nn.Module, x: Tensor, layer: str | None = None) -> tuple
     if not chosen:
         raise unknown_name("layer with a ReLU", layer, {name for each in found for name in (each.address, each.filters) if name})
     return chosen
+
+
+def _has_units(call: Call) -> bool:
+    return bool(call.outputs) and call.outputs[0].ndim in (2, 4) and call.outputs[0].is_floating_point()
 
 
 def _before(recording: Recording, call: Call) -> Call | None:
