@@ -16,6 +16,8 @@ from typing import Any
 
 from striate.core.errors import ArgumentError, unknown_name
 
+LONGEST = 80
+"""Characters of a value that an error shows; of longer ones only the type."""
 REQUIRED: Any = inspect.Parameter.empty
 """The default of a parameter that has none."""
 
@@ -59,7 +61,8 @@ class Parameter:
             choices = self.choices
             if choices and isinstance(value, str):
                 raise unknown_name(self.name, value, choices) from None
-            raise ArgumentError(f"{self.name}: got {value!r}, expected {_spoken(self.annotation)}") from None
+            came = repr(value) if len(repr(value)) <= LONGEST else type(value).__name__
+            raise ArgumentError(f"{self.name}: got {came}, expected {_spoken(self.annotation)}") from None
 
 
 @dataclass(frozen=True)
@@ -312,15 +315,26 @@ def _literal(text: str, name: str) -> Any:
             raise ArgumentError(f'{name}: cannot read {text!r}; write a list or mapping such as [1, 2] or {{"a": 1}}') from None
 
 
+_MANY = {"int": "whole numbers", "float": "numbers", "str": "words"}
 _SPOKEN = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "None": "none"}
 
 
 def _spoken(annotation: str) -> str:
-    words = []
-    for member in _members(_tree(annotation)):
-        head = _head(member)
-        words.append("one of " + ", ".join(map(str, _literals(ast.unparse(member)))) if head == "Literal" else _SPOKEN.get(head, ast.unparse(member)))
-    return " or ".join(words)
+    return " or ".join(_said(member) for member in _members(_tree(annotation)))
+
+
+def _said(node: ast.expr) -> str:
+    """Spell one type: `a whole number`, `one of mean, blur`, `a list of numbers`, `2 whole numbers`."""
+    head, items = _head(node), _items(node)
+    if head == "Literal":
+        return "one of " + ", ".join(map(str, _literals(ast.unparse(node))))
+    if head in ("tuple", "list", "Sequence") and items:
+        plain = [item for item in items if ast.unparse(item) != "..."]
+        each = _MANY.get(_head(plain[0]), ast.unparse(plain[0]))
+        if head == "tuple" and len(plain) == len(items):
+            return f"{len(items)} {each}" if len({ast.unparse(item) for item in items}) == 1 else f"{len(items)} values, {ast.unparse(node)}"
+        return f"a list of {each}"
+    return _SPOKEN.get(head, ast.unparse(node))
 
 
 def annotation_of(kind: Any) -> str:
