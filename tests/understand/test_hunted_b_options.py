@@ -12,8 +12,9 @@ from torch import nn
 import striate.understand as u
 from striate.core.errors import ArgumentError, UnknownNameError
 from striate.understand.checking import whole_number, within
+from striate.understand.figures import picture_of
 from striate.understand.photographs import photograph
-from striate.understand.samples import drawable, numbered, random_of, samples_of
+from striate.understand.samples import numbered, random_of, samples_of
 from striate.understand.standins import stand_in
 
 
@@ -35,13 +36,13 @@ def test_pictures_of_any_number_of_channels_are_drawn(method, channels, tmp_path
         made = getattr(u, method)(_net(channels), _pictures(channels=channels))
     assert made.save(tmp_path / "a.html").stat().st_size > 1000
     grey = np.arange(8, dtype=np.float32).reshape(2, 2, 2) / 8
-    assert np.allclose(drawable(grey)[0], grey.mean(0))
-    assert np.allclose(drawable((grey * 200).astype(np.uint8))[0], (grey * 200).mean(0) / 255)
+    assert np.allclose(picture_of(grey)[0], grey.mean(0))
+    assert np.allclose(picture_of((grey * 200).astype(np.uint8))[0], (grey * 200).mean(0) / 255)
 
 
 def test_uint8_pictures_are_drawn_as_they_are():
     picture = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
-    assert drawable(picture) is picture
+    assert np.allclose(picture_of(picture), picture / 255)
 
 
 @pytest.mark.parametrize(

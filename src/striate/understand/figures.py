@@ -118,8 +118,8 @@ def side_of(pixels: np.ndarray[Any, Any]) -> float:
 
 
 def picture_of(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return one picture C H W in [0, 1] (1, 3, or any number of channels: then their mean) as `draw` takes it."""
-    array: np.ndarray[Any, Any] = np.clip(pixels, 0, 1)
+    """Return one picture C H W, uint8 or in [0, 1] (of 1, 3, or any number of channels: then their mean), as `draw` takes it."""
+    array: np.ndarray[Any, Any] = pixels / 255 if pixels.dtype == np.uint8 else np.clip(pixels, 0, 1)
     return array if len(array) in (1, 3) else array.mean(0, keepdims=True)
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from striate.core.errors import ArgumentError, DataError
 from striate.core.runtime import derived_seed, whole_seed
 from striate.understand.checking import whole_number
-from striate.understand.figures import picture_of
 from striate.understand.opening import chosen_preprocess
 from striate.understand.pictures import pixels_of
 
@@ -138,13 +137,6 @@ def random_of(seed: int, *more: int) -> np.random.Generator:
     number = whole_seed(seed)
     number = number if number >= 0 else derived_seed(number)
     return np.random.default_rng([number, *more] if more else number)
-
-
-def drawable(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return one picture C H W, uint8 or float, as `draw` takes it: of other than 1 or 3 channels their mean."""
-    if picture.dtype == np.uint8:
-        return picture if len(picture) in (1, 3) else picture_of(picture / 255)
-    return picture_of(picture)
 
 
 def _drawn(whole: int, count: int | None, seed: int) -> np.ndarray[Any, Any]:

@@ -13,11 +13,12 @@ from striate.core.runtime import derived_seed, whole_seed
 from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
 from striate.understand.explanation import Explanation
+from striate.understand.figures import picture_of
 from striate.understand.flattening import flattened
 from striate.understand.inputs import prepare
 from striate.understand.opening import opened
 from striate.understand.registry import method
-from striate.understand.samples import GIVEN, drawable, numbered, samples_of
+from striate.understand.samples import GIVEN, numbered, samples_of
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -88,7 +89,7 @@ def figure(explanation: Explanation) -> Figure:
         note += f"; the axes hold {draw.percent(receipts['variance'], 0)} of the variance"
     labels = [int(label) for label in arrays["labels"]] if "labels" in arrays else None
     side = int(np.clip(440 / np.sqrt(len(explanation)), 18, 64))
-    pictures = [drawable(picture) for picture in arrays["pixels"]]
+    pictures = [picture_of(picture) for picture in arrays["pixels"]]
     return draw.pictured(arrays["points"], pictures, labels=labels, classes=explanation.classes, title=title, note=note, side=side)
 
 

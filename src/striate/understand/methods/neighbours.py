@@ -12,10 +12,11 @@ from striate.core.errors import ArgumentError
 from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, vote
 from striate.understand.explanation import Explanation
+from striate.understand.figures import picture_of
 from striate.understand.inputs import prepare
 from striate.understand.opening import opened
 from striate.understand.registry import method
-from striate.understand.samples import drawable, numbered, random_of, samples_of
+from striate.understand.samples import numbered, random_of, samples_of
 
 if TYPE_CHECKING:
     from striate.draw import Figure
@@ -84,12 +85,12 @@ def figure(explanation: Explanation) -> Figure:
     count = arrays["in_pixels"].shape[1]
     rows: list[list[draw.Panel | None]] = []
     for number in range(min(len(explanation), 12)):
-        row: list[draw.Panel | None] = [draw.Panel(drawable(arrays["pixels"][number]), caption=_name(explanation, "label", number))]
+        row: list[draw.Panel | None] = [draw.Panel(picture_of(arrays["pixels"][number]), caption=_name(explanation, "label", number))]
         for space in ("pixels", "codes"):
             row.append(None)
             pictures = arrays[f"near_{space}"][number]
             names = [_name(explanation, f"label_in_{space}", number, place) for place in range(count)]
-            row += [draw.Panel(drawable(picture), caption=name) for picture, name in zip(pictures, names, strict=True)]
+            row += [draw.Panel(picture_of(picture), caption=name) for picture, name in zip(pictures, names, strict=True)]
         rows.append(row)
     heads = ["picture", "", "nearest in pixels", *[""] * count, f"nearest at {explanation.layer}", *[""] * (count - 1)]
     shares = {name.rpartition("_")[2]: value for name, value in receipts.items() if "_nn_accuracy_in_" in name}
