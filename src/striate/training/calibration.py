@@ -131,10 +131,10 @@ def head_for_scaling(model: nn.Module, x: Tensor) -> str:
     was_training = model.training
     model.eval()
     try:
-        paths = {module: path for path, module in model.named_modules() if path}
+        paths: dict[nn.Module, str] = {module: path for path, module in model.named_modules() if path}
         called = [call.module for call in reversed(record(model, x).calls)]
         order = dict.fromkeys([module for module in called if module in paths] + list(reversed(paths)))
-        tried = [module for module in order if module is not None and _weights(module)][:MOST]
+        tried: list[nn.Module] = [module for module in order if module is not None and _weights(module)][:MOST]
         for module in tried:
             if _is_factor(model, _weights(module), x):
                 return paths[module]
