@@ -55,12 +55,13 @@ def _stand_in(modules: list[nn.Module]) -> None:
     for module in modules:
         if isinstance(module, torch.jit.ScriptModule):
             continue
-        for table in (module._parameters, module._buffers):  # noqa: SLF001 - not `setattr`, which tells the module's own lists
+        tables: tuple[dict[str, Any], ...] = module._parameters, module._buffers  # noqa: SLF001 - not `setattr`, which tells the module's own lists
+        for table in tables:
             for name, tensor in table.items():
                 if tensor is not None and tensor.is_inference():
                     with torch.inference_mode(False):
                         copy = made.setdefault(id(tensor), tensor.detach().clone())
-                    table[name] = nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
+                        table[name] = nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
 
 
 class _Flags:
