@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from striate.cli.registry import command
 
 if TYPE_CHECKING:
+    from striate.cli.choose import Chosen
     from striate.cli.progress import Watcher
     from striate.training import Run
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     help="Learn to give back pictures; report them, codes, PCA beside.",
     section="Start",
     options={
-        "data": "A data set's name, a folder, or a file; labels are not looked at.",
+        "data": "A data set's name, a folder of pictures, with class folders or without, or a file; labels are not looked at.",
         "code": "Numbers in the code.",
         "widths": "Hidden layers before the code, such as 500,250; for convolutional: channels, such as 16,32.",
         "form": "dense, or convolutional: stride 2 in each layer.",
@@ -89,7 +91,7 @@ def autoencode(
     from striate.core.errors import ArgumentError, StorageError
     from striate.core.signature import command_line
 
-    source = chosen_data(data, data_option, size=size)
+    source = _without_labels(chosen_data(data, data_option, size=size))
     layers = _widths(widths)
     if code < (form == "dense"):
         raise ArgumentError(
@@ -136,6 +138,15 @@ def autoencode(
         return run
 
     _tell(learn, report=not no_report, json=json, quiet=quiet)
+
+
+def _without_labels(source: Chosen) -> Chosen:
+    """Return the data to be read without labels where a folder is no folder of class folders."""
+    if source.source != "folder" or "labelled" in source.keywords:
+        return source
+    from striate.data.sources.folder import class_folders
+
+    return source if class_folders(source.positional[0]) > 1 else dataclasses.replace(source, keywords={**source.keywords, "labelled": False})
 
 
 def _tell(learn: Any, *, report: bool, json: bool, quiet: bool) -> None:

@@ -133,7 +133,8 @@ def _tell_result(run: Any) -> None:
         say()
     transfer = run.facts.get("transfer")
     if transfer:
-        facts(_transfer_facts(transfer), first=LABELS)
+        known = transfer.get("calibration") or result.get("calibration") or {}  # a run that was resumed has it in its result alone
+        facts(_transfer_facts({**transfer, "calibration": known}), first=LABELS)
     elif result.get("calibration"):
         facts(_calibration_facts(result["calibration"]), first=LABELS)
     if "seconds" in result and (transfer is None or transfer["strategy"] not in ("linear", "svm")):

@@ -9,6 +9,7 @@ from typing import Any
 
 from striate.core.errors import ArgumentError, DataError, StorageError, nearest
 from striate.core.signature import Signature, python_call
+from striate.core.storage import read_json
 
 RUNS = Path("runs")
 """Where runs lie unless told otherwise."""
@@ -52,6 +53,25 @@ def run_folder(text: str | Path) -> Path:
     hint = f"Did you mean {' or '.join(str(RUNS / name) for name in close)}?" if close else "striate runs lists what there is."
     problem = "no run there (it has no run.json)" if given.exists() else "no such run"
     raise StorageError(f"{text}: {problem}. {hint}")
+
+
+def part_of(data: Any, split: str) -> str:
+    """Return the part of the data to measure: `split`, or `val` where `test` was meant and there is none, which is said on stderr."""
+    if split != "test" or "test" in data.splits or "val" not in data.splits:
+        return split
+    from striate.cli.output import aside
+
+    aside(f"{data.name} has no test part: its validation part (val) is taken")
+    return "val"
+
+
+def refuse_without_classes(folder: Path, what: str) -> None:
+    """Raise `ArgumentError` where a run is no classifier, as an autoencoder's, and `what` was asked of it."""
+    task = read_json(folder / "run.json").get("task", "classify")
+    if task in ("reconstruct", "contrast"):
+        raise ArgumentError(
+            f"{folder}: learned to give pictures back (task {task}) and names no classes, so {what}. Its report shows what it learned"
+        )
 
 
 def chosen_data(spec: str, assignments: Sequence[str] = (), *, size: int | None = None) -> Chosen:

@@ -15,7 +15,7 @@ from striate.cli.registry import command
     options={
         "run": "The run's folder, or its name under runs/.",
         "data": "Data to measure on; by default what the run was trained with.",
-        "split": "Which part: train, val, test, or what the data calls it.",
+        "split": "Which part: train, val, test, or what the data calls it; val where there is no test.",
         "views": "Test-time views to average: the picture; and its mirror image; and both shifted.",
         "batch": "Samples at a time.",
         "device": "auto, cpu, cuda, cuda:1 or mps.",
@@ -39,11 +39,13 @@ def evaluate(
     json: bool = False,
 ) -> None:
     """Find run and data first (fast, without torch), then measure."""
-    from striate.cli.choose import chosen_data, run_folder
+    from striate.cli.choose import chosen_data, part_of, refuse_without_classes, run_folder
     from striate.core.errors import ArgumentError
     from striate.core.storage import read_json
 
     folder = run_folder(run)
+    if robustness:
+        refuse_without_classes(folder, "--robustness has no errors to count")
     facts = read_json(folder / "run.json")
     spec = data or facts["data"]["spec"]
     if spec is None:
@@ -58,6 +60,7 @@ def evaluate(
     from striate.training.description import data_of
 
     opened = chosen.open() if data is not None else data_of(facts)
+    split = part_of(opened, split)
     loaded = Run.load(folder)
     found = measure(loaded, opened, split=split, views=views, batch=batch, device=device)
     harder = distorted(loaded, opened, split=split, device=device) if robustness else None

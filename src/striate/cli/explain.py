@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         "classes": "How many classes the network tells apart, where it is no run. By default what it was published with.",
         "preprocess": "imagenet or identity, where the network does not bring its own.",
         "data": "Data for --errors, and for methods that look at a data set. By default what the run was trained with.",
-        "split": "Which part of the data --errors looks at.",
+        "split": "Which part of the data --errors looks at; val where there is no test.",
         "count": "How many errors.",
         "seed": "Decides everything random.",
         "out": "Folder to write to. By default explained/ in the run's folder.",
@@ -69,6 +69,7 @@ def explain(
     json: bool = False,
 ) -> None:
     """Check all words first (fast, without torch), then look, then write one page and a picture a method."""
+    from striate.cli.choose import refuse_without_classes
     from striate.cli.looking import Subject, class_word, preprocess_word, watching
     from striate.cli.output import aside, duration, print_json, say, shown_path, table
     from striate.core.errors import ArgumentError
@@ -88,6 +89,8 @@ def explain(
         raise ArgumentError("give pictures to explain, or --errors to explain the run's worst errors")
     if errors and subject.folder is None:
         raise ArgumentError("--errors: only a run has errors of its own; name one, or give pictures")
+    if errors and subject.folder is not None:
+        refuse_without_classes(subject.folder, "it makes no errors to explain")
     found = find(images) if images else None
     if found is not None and str(found):
         aside(str(found))
@@ -156,11 +159,13 @@ def _errors(subject: Subject, run: Any, data: str | None, split: str, count: int
     """Return the pictures the run is most confidently wrong about, and what each is."""
     import torch
 
+    from striate.cli.choose import part_of
     from striate.core.errors import DataError
     from striate.training import evaluate
     from striate.training.figures import worst_errors
 
     opened = subject.data(data)
+    split = part_of(opened, split)
     measured = evaluate(run, opened, split=split)
     if measured.targets is None:
         raise DataError(f"{opened.name}: {split} has no labels, so nothing is known to be wrong")

@@ -43,7 +43,7 @@ def predict(
     csv: bool = False,
 ) -> None:
     """Find run and files first (fast, without torch), then look at them; files that cannot be read are told last, with exit code 3."""
-    from striate.cli.choose import run_folder
+    from striate.cli.choose import refuse_without_classes, run_folder
     from striate.cli.output import aside, print_json
     from striate.core.errors import ArgumentError, DataError
     from striate.use.files import find
@@ -53,6 +53,7 @@ def predict(
     if top < 1:
         raise ArgumentError(f"--top: got {top}, expected 1 or more")
     folder = run_folder(run)
+    refuse_without_classes(folder, "there is nothing to predict")
     found = find(files)
     if str(found):
         aside(str(found))
