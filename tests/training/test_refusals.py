@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from tests.training.test_own_networks import FAST, Net, Stop, same, stopped_and_resumed, weights
+from tests.training.test_own_networks import FAST, Locked, Net, Stop, same, stopped_and_resumed, weights
 from torch import nn
 
 from striate import zoo
@@ -141,6 +141,10 @@ def test_a_network_not_made_for_the_data_is_refused_before_it_changes(data, tmp_
 def test_find_rate_explains_a_network_that_does_not_take_the_pictures(data):
     with pytest.raises(ArgumentError, match="Coloured raises RuntimeError"):
         find_rate(Coloured(), data, precision="fp32", device="cpu")
+    with pytest.raises(ArgumentError, match="it has 2 outputs for the 3 classes"):
+        find_rate(Net(2), data, precision="fp32", device="cpu")
+    with pytest.raises(ArgumentError, match="the search trains a copy, and Locked cannot be copied"):
+        find_rate(Locked(), data, precision="fp32", device="cpu")
 
 
 def test_logits_in_a_dict_are_trained_evaluated_and_seen_twice(data, tmp_path):

@@ -79,7 +79,7 @@ def find_rate(
             rate = low * (high / low) ** (step / max(1, steps - 1))
             optimiser.set_rate(rate if chosen.optimiser != "muon" else rate / chosen.lr)
             torch.manual_seed(derived_seed(seed, step))
-            loss = _step(network, batch, task, use, optimiser)
+            loss = _step(network, batch, task, use, optimiser, len(opened.classes))
             smooth = 0.9 * smooth + 0.1 * loss
             value = smooth / (1 - 0.9 ** (step + 1))
             if not math.isfinite(value) or (losses and value > 4 * min(losses)):
@@ -137,7 +137,12 @@ def _ready(
     model = a_name_or_network(model)
     name = model if isinstance(model, str) else name_of(model)
     chosen = recipes.default(name, recipes.known_as(opened)) if recipe is None else recipes.get(recipe)
-    network, use = placed(copy.deepcopy(network_for(model, opened, seed)), use, opened.shape)
+    network = network_for(model, opened, seed)
+    try:
+        network = copy.deepcopy(network) if network is model else network
+    except (TypeError, RuntimeError, AttributeError, NotImplementedError, copy.Error) as error:
+        raise ArgumentError(f"model: the search trains a copy, and {type(model).__name__} cannot be copied by copy.deepcopy ({error})") from error
+    network, use = placed(network, use, opened.shape)
     network.train()
     return network, opened.prepared(augment=chosen.augment, device=use.device), chosen, use, tasks.make("classify", opened, chosen)
 
@@ -149,9 +154,10 @@ def _endless(data: Any, size: int, seed: int) -> Any:
         epoch += 1
 
 
-def _step(network: nn.Module, batch: Any, task: Any, use: Settings, optimiser: Optimiser) -> float:
+def _step(network: nn.Module, batch: Any, task: Any, use: Settings, optimiser: Optimiser, classes: int) -> float:
     with explained(network, batch.x, first=True):
         output = forward(network, batch.x, use)
+    task.check(output, classes)
     loss = task.loss(output, batch)
     loss.backward()
     optimiser.step()
@@ -161,12 +167,12 @@ def _step(network: nn.Module, batch: Any, task: Any, use: Settings, optimiser: O
 def _speed(network: nn.Module, data: Any, size: int, seed: int, task: Any, use: Settings, optimiser: Optimiser) -> float:
     """Samples a second: the best of a few steps after one to warm up, for about half a second."""
     batches = _endless(data, size, seed)
-    _step(network, next(batches), task, use, optimiser)
+    _step(network, next(batches), task, use, optimiser, len(data.classes))
     best, began = 0.0, time.perf_counter()
     while time.perf_counter() - began < 0.5:
         clock = time.perf_counter()
         batch = next(batches)
-        _step(network, batch, task, use, optimiser)
+        _step(network, batch, task, use, optimiser, len(data.classes))
         best = max(best, len(batch) / (time.perf_counter() - clock))
     return best
 
