@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from striate.core.errors import ArgumentError, StriateError
 from striate.measure.quick import Uninitialised, hasten
@@ -32,16 +33,21 @@ class Weightless:
     """What could not be copied, or was left out, in words."""
     mode: FakeTensorMode | None = None
     """None: tensors are on torch's meta device. Else they are fake: they have no values either, but say they are on the model's own device."""
+    real: bool = False
+    """The copy has its weights after all, and the input is zeros: the last resort."""
 
     @contextmanager
     def without_values(self) -> Iterator[None]:
         """Make new tensors inside without values, wherever the model's own code makes them."""
-        with torch.device("meta") if self.mode is None else self.mode:
+        plain = sdpa_kernel(SDPBackend.MATH) if self.real else None  # attention step by step, as without values: its products are counted
+        with plain if plain is not None else torch.device("meta") if self.mode is None else self.mode:
             yield
 
     def input(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return a tensor without values where the model expects its input."""
-        device = next((p.device for p in self.model.parameters()), "cpu") if self.mode is not None else "meta"
+        device = next((p.device for p in self.model.parameters()), "cpu") if self.mode is not None or self.real else "meta"
+        if self.real:
+            return torch.zeros(tuple(shape), dtype=dtype, device=device)
         with self.without_values():
             return torch.empty(tuple(shape), dtype=dtype, device=device)
 
@@ -59,8 +65,22 @@ def built(model: nn.Module | Callable[[], nn.Module]) -> tuple[nn.Module, tuple[
         if not isinstance(made, nn.Module):
             came = f"a function that returned {type(made).__name__}" if callable(model) else type(model).__name__
             raise ArgumentError(f"model: got {came}, expected an nn.Module, or a function that builds one")
-        return made, said
+        model = made
+    lazy = next((path for path, parameter in model.named_parameters() if nn.parameter.is_lazy(parameter)), None)
+    if lazy is not None:
+        raise ArgumentError(f"model: {lazy} has no shape yet, for its layer is lazy; call the model once on a batch, then it has one")
     return model, said
+
+
+def valued(model: nn.Module, why: str) -> Weightless:
+    """Return a copy of `model` with its values, in eval mode, for a network that decides by numbers it computes; `why` is what it asked for."""
+    notes = [f"the network decides by numbers it computes ({why}), so it was run on zeros, with values"]
+    twin = _copied(model, {}, notes)
+    left_out = sum(_without_plain_hooks(module) for module in twin.modules())
+    if left_out:
+        notes.append(f"{left_out} hook{'s' * (left_out != 1)} of the model did not run while it was measured")
+    _as_measured(twin)
+    return Weightless(twin, (), tuple(notes), real=True)
 
 
 def weightless(model: nn.Module, *, fake: bool = False) -> Weightless:
@@ -76,12 +96,16 @@ def weightless(model: nn.Module, *, fake: bool = False) -> Weightless:
     left_out = sum(_without_plain_hooks(module) for module in twin.modules())
     if left_out:
         notes.append(f"{left_out} hook{'s' * (left_out != 1)} of the model did not run while it was measured")
-    twin.eval()
-    for module in twin.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == "DropPath":  # noqa: SLF001 - the common base
-            module.train()
+    _as_measured(twin)
     hasten(twin)
     return Weightless(twin, tuple(_detached_buffers(twin)), tuple(notes), mode)
+
+
+def _as_measured(model: nn.Module) -> None:
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == "DropPath":  # noqa: SLF001 - the common base
+            module.train()
 
 
 def _copied(model: nn.Module, memo: dict[int, Any], notes: list[str]) -> nn.Module:

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from striate.core.errors import ArgumentError
 from striate.measure.advice import advice_of
 from striate.measure.arithmetic import spell
 from striate.measure.boxes import Box, Summary
 from striate.measure.counting import Count
-from striate.measure.fakes import Weightless, built, weightless
+from striate.measure.fakes import Weightless, built, valued, weightless
 from striate.measure.operations import misfit_sentences
 from striate.probe import Recording, record
 
@@ -70,20 +71,46 @@ def _input(twin: Weightless, given: Any, batch: int) -> Tensor:
 
 
 def recorded(model: nn.Module, given: Input, batch: int) -> tuple[Weightless, tuple[Tensor, ...], Recording]:
-    """Run a copy without values: on the meta device, which is quick; or of fake tensors, for code that needs a device's name."""
+    """Run a copy without values: on the meta device, which is quick; or of fake tensors, for code that needs a device's name.
+
+    One with its values is run where neither will do, because the network decides by numbers it computes.
+    """
     for fake in (False, True):
         twin = weightless(model, fake=fake)
         inputs = _inputs(twin, given, batch)
         try:
-            with twin.without_values(), _quiet():
-                return twin, inputs, record(twin.model, *inputs)
+            return twin, inputs, _watched(twin, inputs)
         except Exception as error:
             if not fake:
                 continue
-            shapes = " and ".join(spell(tensor.shape) for tensor in inputs)
-            told = " ".join(str(error).split()) or type(error).__name__
-            raise ArgumentError(f"input: {shapes} does not run through {type(model).__name__}{_where(twin.model, error)}: {told}") from error
+            if isinstance(error, (DataDependentOutputException, DynamicOutputShapeException)):
+                return _with_values(model, given, batch, _first(error))
+            raise _refused(model, twin, inputs, error) from error
     raise AssertionError("unreachable")
+
+
+def _with_values(model: nn.Module, given: Input, batch: int, why: str) -> tuple[Weightless, tuple[Tensor, ...], Recording]:
+    twin = valued(model, why)
+    inputs = _inputs(twin, given, batch)
+    try:
+        return twin, inputs, _watched(twin, inputs)
+    except Exception as error:
+        raise _refused(model, twin, inputs, error) from error
+
+
+def _watched(twin: Weightless, inputs: Sequence[Tensor]) -> Recording:
+    with twin.without_values(), _quiet():
+        return record(twin.model, *inputs)
+
+
+def _refused(model: nn.Module, twin: Weightless, inputs: Sequence[Tensor], error: Exception) -> ArgumentError:
+    shapes = " and ".join(spell(tensor.shape) for tensor in inputs)
+    told = " ".join(str(error).split()) or type(error).__name__
+    return ArgumentError(f"input: {shapes} does not run through {type(model).__name__}{_where(twin.model, error)}: {told}")
+
+
+def _first(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -37,6 +37,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 def deep_copy(model: nn.Module) -> nn.Module:
     """Return a deep copy. Raises `ArgumentError` for a network that holds what cannot be copied, and says what to do."""
+    lazy = next((path for path, parameter in model.named_parameters() if nn.parameter.is_lazy(parameter)), None)
+    if lazy is not None:
+        raise ArgumentError(f"model: {lazy} has no shape yet, for its layer is lazy; call the model once on a batch, then it has one")
     try:
         return copy.deepcopy(model)
     except Exception as error:  # a module may hold anything
