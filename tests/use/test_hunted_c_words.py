@@ -56,6 +56,14 @@ def test_a_network_and_pixels_are_no_run_and_no_files(run, file):
     assert find(str(file)).files == (file,)
 
 
+def test_a_run_without_classes_predicts_none(file, tmp_path):
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).integers(0, 256, (12, 1, 8, 8)).astype(np.uint8)
+    run = train(nn.Conv2d(1, 1, 1), arrays(x, np.arange(12) % 3), task="reconstruct", folder=tmp_path / "run", epochs=1, batch=6, device="cpu")
+    with pytest.raises(ArgumentError, match="its task is reconstruct, which gives no classes"):
+        predict(run, file)
+
+
 def test_a_network_of_doubles_sees_files(run, file):
     pixels = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8)
     with torch.no_grad():

@@ -65,6 +65,10 @@ def predict(
     check_views(views)
     if not hasattr(opened.preprocess, "open"):
         raise ArgumentError(f"{opened.folder}: this run does not take pictures, so it cannot predict from picture files")
+    if not getattr(opened.task, "supervised", True):
+        raise ArgumentError(
+            f"{opened.folder}: its task is {opened.task.name}, which gives no classes; call run.model(run.preprocess(pixels)) instead"
+        )
     found = find(files)
     answers: list[Prediction] = []
     predictor = _Predictor(opened, top, views, device, precision)
