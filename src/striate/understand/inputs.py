@@ -22,9 +22,7 @@ from striate.probe.walking import Parts
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import facts, of_array, of_model, remembered
 from striate.understand.layouts import Layout
-from striate.understand.opening import assumed
-from striate.understand.opening import chosen_preprocess as chosen_preprocess  # noqa: PLC0414
-from striate.understand.opening import opened as opened  # noqa: PLC0414
+from striate.understand.opening import assumed, chosen_preprocess, opened
 from striate.understand.pictures import pixels_of
 from striate.understand.scoring import scores_of
 

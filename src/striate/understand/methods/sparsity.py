@@ -13,7 +13,8 @@ from striate import draw
 from striate.core.errors import ArgumentError
 from striate.probe import activations
 from striate.understand.explanation import Explanation
-from striate.understand.inputs import opened, prepare
+from striate.understand.inputs import prepare
+from striate.understand.opening import opened
 from striate.understand.rectifiers import rectifiers
 from striate.understand.registry import method
 from striate.understand.samples import samples_of

@@ -12,7 +12,8 @@ from torch import Tensor
 from striate.core.errors import ArgumentError
 from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
-from striate.understand.inputs import Prepared, opened, prepare
+from striate.understand.inputs import Prepared, prepare
+from striate.understand.opening import opened
 from striate.understand.projecting import projected
 from striate.understand.rectifiers import rectifiers
 from striate.understand.registry import method
