@@ -13,6 +13,7 @@ from PIL import Image
 
 from striate.cli import main
 from striate.cli.plan import make_plan
+from striate.core.errors import ArgumentError
 
 
 @pytest.fixture
@@ -85,11 +86,15 @@ def test_layers_are_named_on_the_command_line(photos: Path, weights: Path, tmp_p
 
 
 def test_the_plan_spells_the_python_that_does_the_same(weights: Path) -> None:
-    plan = make_plan("digits", model="resnet20", weights=str(weights), strategy="svm", epochs=2.0, seed=3, edits=("smoothing=0.1",), size=64)
-    wanted = f"weights='{weights}', strategy='svm', size=64, seed=3, settings_of_recipe="
+    plan = make_plan("digits", model="resnet20", weights=str(weights), strategy="finetune", epochs=2.0, seed=3, edits=("smoothing=0.1",), size=64)
+    wanted = f"weights='{weights}', strategy='finetune', size=64, seed=3, settings_of_recipe="
     told = plan.python("resnet20")
     assert told.startswith(f"st.fine_tune('resnet20', 'digits', {wanted}")
     assert dict(plan.transfer or {})["settings_of_recipe"] == {"epochs": 2, "smoothing": 0.1}
+    with pytest.raises(
+        ArgumentError, match="--strategy svm: it fits a head in closed form and has no recipe, so epochs, smoothing would say nothing"
+    ):
+        make_plan("digits", model="resnet20", weights=str(weights), strategy="svm", epochs=2.0, edits=("smoothing=0.1",))
 
 
 def test_torch_stays_out_until_the_words_are_right() -> None:

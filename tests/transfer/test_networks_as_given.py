@@ -14,6 +14,7 @@ from striate.training.session import Quiet
 from striate.transfer import fine_tune
 from striate.transfer.depths import depths
 from striate.transfer.outputs import with_outputs
+from striate.transfer.shift import domain_shift
 from striate.zoo.coded import coded
 
 
@@ -52,6 +53,20 @@ class Wide(Plain):
 
     def forward(self, x):
         return super().forward(x.double())
+
+
+class Helped(Plain):
+    """A helper with a batch norm of its own, registered last and called in training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.helper = nn.BatchNorm2d(6), nn.Sequential(nn.Conv2d(6, 4, 1), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.aside = nn.Linear(4, 10)
+
+    def forward(self, x):
+        middle = self.norm(self.one(x)).relu()
+        logits = self.fc(self.two(middle).relu().mean((2, 3)))
+        return (logits, self.aside(self.helper(middle))) if self.training else logits
 
 
 class Tokens(nn.Module):
@@ -103,7 +118,7 @@ def blobs():
 SHORT = {"epochs": 1, "batch": 20}
 
 
-@pytest.mark.parametrize("kind", [Plain, HeadFirst, Both])
+@pytest.mark.parametrize("kind", [Plain, HeadFirst, Both, Helped])
 def test_a_network_for_other_classes_gets_a_head_for_these(kind, tmp_path):
     model, told = given(kind), Stops()
     run = fine_tune(model, blobs(), strategy="finetune", settings_of_recipe=SHORT, folder=tmp_path / "run", precision="fp32", progress=told)
@@ -113,7 +128,7 @@ def test_a_network_for_other_classes_gets_a_head_for_these(kind, tmp_path):
     assert said in told.said
     assert said in run.facts["transfer"]["notes"]
     assert st.evaluate(run, blobs(), split="val").shares.shape == (24, 3)
-    assert bool(run.recipe.freeze) == (kind is not HeadFirst), "what is frozen stands before the head"
+    assert bool(run.recipe.freeze) == (kind in (Plain, Both)), "what is frozen stands before the head"
 
 
 def test_a_head_that_fits_is_kept_and_one_that_cannot_be_exchanged_is_told():
@@ -163,6 +178,8 @@ def test_codes_are_taken_where_a_layer_is_called_once_and_gives_one_tensor():
     assert depths(given(Plain), shape=(3, 16, 16)) == ("one", "two")
     assert depths(given(HeadFirst), shape=(3, 16, 16)) == ("one", "two")
     assert depths(nn.DataParallel(given(Plain)), shape=(3, 16, 16)) == ("one", "two")
+    assert depths(given(Helped), shape=(3, 16, 16)) == ("one", "norm", "two")
+    assert domain_shift(given(Helped), blobs(), precision="fp32") > 0
     assert depths(given(Tokens), shape=(3, 16, 16)) == ("patch", "mix")
     with pytest.raises(ArgumentError, match="has no layers before its head that are called once"):
         depths(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), shape=(3, 2, 2))

@@ -88,6 +88,11 @@ def make_plan(
         epochs = int(epochs)  # it reads better in the Python that is printed
     lengths = {name: value for name, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
     settings = _settings(edits, lengths)
+    if weights is not None and strategy in ("linear", "svm") and (lengths or settings):
+        raise ArgumentError(
+            f"--strategy {strategy}: it fits a head in closed form and has no recipe, so {', '.join({**lengths, **settings})} would say nothing; "
+            f"leave it out, or choose --strategy finetune"
+        )
     optional = {"recipe": recipe, "folder": folder, **lengths}
     keywords: dict[str, Any] = {name: value for name, value in optional.items() if value is not None} | {"seed": seed}
     keywords |= {"task": task} if task != "classify" else {}

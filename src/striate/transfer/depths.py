@@ -77,7 +77,7 @@ def _card_of(model: nn.Module) -> Card | None:
 
 def _blocks(model: nn.Module, shape: Sequence[int] | None) -> list[str]:
     """Return the outermost blocks with weights, in the order of their calls, without the head: deep enough to give two or more."""
-    called = _called_once(model, shape)
+    called = called_once(model, shape)
     if called is None:  # it does not run here: as its modules are registered
         head = head_of(model)
         called = [path for path, _ in model.named_modules() if path and path != head and not head.startswith(f"{path}.")]
@@ -93,7 +93,7 @@ def _holds(path: str, others: Sequence[str]) -> bool:
     return any(other.startswith(f"{path}.") for other in others)
 
 
-def _called_once(model: nn.Module, shape: Sequence[int] | None) -> list[str] | None:
+def called_once(model: nn.Module, shape: Sequence[int] | None) -> list[str] | None:
     """Return the modules that are called once before the head and give one tensor, a row or maps a picture, in the order in which they end.
 
     None where the model does not run on an input of that shape.
