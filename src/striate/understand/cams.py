@@ -56,16 +56,16 @@ def combined(weights: Tensor, maps: Tensor) -> Tensor:
     return torch.einsum("nc,nchw->nhw", weights, maps).relu()
 
 
-_FOUND: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
-"""Where pooled heads begin, by network: looking there is cheaper than watching everything, and the scores prove it anew each time."""
-_AT: WeakKeyDictionary[nn.Module, torch.Size] = WeakKeyDictionary()
-"""For inputs of which size that was found: smaller ones leave other layers with maps."""
+_FOUND: WeakKeyDictionary[nn.Module, tuple[str, torch.Size]] = WeakKeyDictionary()
+"""Where pooled heads begin, by network, and for inputs of which size (smaller ones leave other layers with maps): looking there is cheaper than
+watching everything, and the scores prove it anew each time."""
 
 
 def _default(p: Prepared, gradients: bool) -> Look:
     """Look at the last layer with maps; where the head pools them, which the scores prove, the gradient is known without a backward pass."""
     size = p.preprocess(p.pixels[:1]).shape[1:]
-    if (known := _FOUND.get(p.network)) is not None and _AT.get(p.network) == size:
+    known, seen = _FOUND.get(p.network, ("", None))
+    if seen == size:
         with suppress(ArgumentError):
             maps = torch.cat([found for found, _ in _cut(p, known, gradients=False)])
             if (weights := _head(p.network, maps, p.logits)) is not None:
@@ -76,7 +76,7 @@ def _default(p: Prepared, gradients: bool) -> Look:
     if _head(p.network, _wide(last.maps), logits) is not None:
         maps = torch.cat([maps for maps, _ in _cut(p, last.name, gradients=False)])
         if (weights := _head(p.network, maps, p.logits)) is not None:
-            _FOUND[p.network], _AT[p.network] = last.name, size
+            _FOUND[p.network] = last.name, size
             return _pooled(p, last.name, maps, weights, gradients)
     parts = list(_cut(p, last.name, gradients=gradients, needed=not found.graph))
     return Look(last.name, torch.cat([maps for maps, _ in parts]), torch.cat([back for _, back in parts]))
