@@ -49,6 +49,21 @@ def test_groups_of_a_network_without_a_card_are_its_blocks():
     assert [name for group in groups for name in group.parameters] == [name for name, _ in net.named_parameters()]
 
 
+def test_parameters_outside_of_layers_go_with_the_first_group():
+    class Token(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc, self.cls = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), nn.Parameter(torch.zeros(1, 4))
+
+        def forward(self, x):
+            return self.fc(self.conv(x).mean((2, 3)) + self.cls)
+
+    groups = layer_groups(Token())
+    assert groups[0].parameters == ("cls", "conv.weight", "conv.bias")
+    assert rates(Token(), Recipe(layer_decay=0.5)) == {"cls": 0.5, "conv.weight": 0.5, "conv.bias": 0.5, "fc.weight": 1.0, "fc.bias": 1.0}
+    Optimiser(Token(), Recipe(layer_decay=0.5))
+
+
 def test_rates_fall_geometrically_and_decide_the_step(net):
     recipe = Recipe(optimiser="sgd", lr=0.1, momentum=0.0, layer_decay=0.5)
     assert {name: rate for name, rate in rates(net, recipe).items() if name in ("conv1.weight", "layer1.0.conv1.weight", "fc.weight")} == {

@@ -29,14 +29,22 @@ class Group:
 
 
 def layer_groups(model: nn.Module) -> tuple[Group, ...]:
-    """Return the model's layer groups, shallow to deep; the last is the head. Every parameter is in exactly one of them."""
+    """Return the model's layer groups, shallow to deep; the last is the head. Every parameter is in exactly one of them.
+
+    Parameters of the model itself, outside its layers (a class token, a temperature), go with the first group.
+    """
     names = [name for name, _ in model.named_parameters()]
     paths = _carded(model) or _by_blocks(model)
     groups = [Group(tuple(part), tuple(name for name in names if any(_within(name, path) for path in part))) for part in paths]
     found = [name for group in groups for name in group.parameters]
     if sorted(found) != sorted(names):  # a card for another form of the network
         groups = [Group(tuple(part), tuple(name for name in names if any(_within(name, path) for path in part))) for part in _by_blocks(model)]
-    return tuple(group for group in groups if group.parameters)
+    groups = [group for group in groups if group.parameters]
+    held = {name for group in groups for name in group.parameters}
+    own = tuple(name for name in names if name not in held)
+    if own and groups:
+        groups[0] = Group(groups[0].modules, (*own, *groups[0].parameters))
+    return tuple(groups or ([Group((), own)] if own else ()))
 
 
 def head_of(model: nn.Module) -> str:

@@ -55,9 +55,6 @@ def tune(words: Any, opened: Opened, found: Codes, advice: Advice, *, weigh: boo
     base = MANY if advice.answer == "finetune-many" else FEW
     groups = layer_groups(network)
     edits: dict[str, Any] = {"class_weights": weigh}
-    if {name for group in groups for name in group.parameters} != {name for name, _ in network.named_parameters()}:
-        edits["layer_decay"] = 1.0
-        tell.note("every layer learns at one rate: the network holds parameters outside its layers, whose depth is not known")
     last = any(path == each or path.startswith(f"{each}.") for each in groups[-1].modules for path in heads[:1])
     if not last:
         tell.note("everything learns from the beginning: the head was not registered last, so what stands before it is not known")
