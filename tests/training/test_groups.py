@@ -219,6 +219,7 @@ def test_resume_keeps_the_preprocessing_that_was_given(data, tmp_path):
 def test_bad_words(net, data, tmp_path):
     with pytest.raises(UnknownNameError, match=r"unknown layer 'layr2'. Did you mean layer2"):
         train(net, data, recipe=Recipe(**FIELDS, freeze="layr2"), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     for field, value, allowed in (("layer_decay", 0.0, "above 0"), ("head_first", 1.0, "up to 1"), ("thaw", -0.1, "1 at most")):
         with pytest.raises(ArgumentError, match=f"recipe {field}: got .* expected .*{allowed}"):
             Recipe(**{field: value})

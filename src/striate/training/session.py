@@ -29,6 +29,7 @@ from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
 from striate.training.forward import placed
+from striate.training.groups import up_to
 from striate.training.loop import Training, check_figures, check_weights, fit
 from striate.training.networks import network_for
 from striate.training.registry import optimisers, schedules
@@ -113,6 +114,8 @@ def train(
         raise ArgumentError(f"recipe calibrate: only classifiers have a temperature, and the task is {task_name}; leave it at 0")
     job = tasks.make(task_name, opened, chosen) if task is None or isinstance(task, str) else task
     network = network_for(model, opened, seed, options, beside=getattr(job, "extra_outputs", 0))
+    if chosen.freeze:
+        up_to(network, chosen.freeze)  # a name that is not there is refused before anything is on disk
     target = new_folder(folder, opened.name, name)
     python, command = spelled(model, opened, recipe, folder, changes, dict(options or {}), seed, device, precision, task_name)
     with ExitStack() as stack:
