@@ -31,9 +31,8 @@ from striate.understand.units import Unit, units_of
 if TYPE_CHECKING:
     from striate.draw import Figure
 
-SMOOTH, TINY = 64, 24
-"""Pixels a side from which pictures are moved less, as a share of their size: smaller ones that hold still please one network alone. Below the
-second they are moved less again: a digit of 8 pixels is no longer one when it is turned far."""
+SMOOTH = 64
+"""Pixels a side from which pictures are moved less, as a share of their size: smaller ones that hold still please one network alone."""
 CONTRASTS = (0.1, 0.3, 1.0)
 """Strengths of the noise to begin with, until the objective answers."""
 
@@ -72,7 +71,7 @@ def maximise(
     `direction`, one weight for each channel. `count` pictures of each, pushed apart by `diversity`. `shape`: C H W where neither the network nor
     `preprocess` says it.
     How: `parametrise` and `colour` (see `parametrisations.py`), `steps` of Adam at `rate`; the priors `tv`, `l2`, `jitter` (pixels), `zoom` (share),
-    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, under 64 pixels an eighth, .3 and 25, under 24 an eighth, .2 and 15,
+    `turn` (degrees) and `blur`; by default a sixteenth of the side, .1 and 5, under 64 pixels an eighth, .2 and 15,
     and neither zoom nor turn for a single neuron. Weights are beside a gradient of the objective brought to length one, so they mean the same on
     any network and size. A start that the objective does not answer to is begun anew, stronger; where it stays silent the gradient passes all ReLUs
     until it answers. Values are those of the picture as 8 bits.
@@ -91,8 +90,8 @@ def maximise(
         tv=tv,
         l2=l2,
         jitter=round(side / (16 if loose else 8)) if jitter is None else jitter,
-        zoom=(0.0 if fixed else _moved(side)[0]) if zoom is None else zoom,
-        turn=(0.0 if fixed else _moved(side)[1]) if turn is None else turn,
+        zoom=(0.0 if fixed else 0.1 if loose else 0.2) if zoom is None else zoom,
+        turn=(0.0 if fixed else 5.0 if loose else 15.0) if turn is None else turn,
         blur=blur,
     )
     with prepare(model, torch.full((1, *size), 0.5), preprocess=preprocess, batch=batch, seed=seed) as p:
@@ -214,11 +213,6 @@ def _started(how: Parametrisation, objective: Objective, generators: Sequence[to
         if not bool(missing.any()):
             break
     return best
-
-
-def _moved(side: int) -> tuple[float, float]:
-    """Return how far pictures of this side are zoomed (a share) and turned (degrees) either way by default."""
-    return (0.1, 5.0) if side >= SMOOTH else (0.3, 25.0) if side >= TINY else (0.2, 15.0)
 
 
 def _maps(p: Prepared) -> str | None:
