@@ -9,8 +9,9 @@ from PIL import Image
 from torch import nn
 
 import striate.understand as u
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError
-from striate.core.runtime import derived_seed, whole_seed
+from striate.core.runtime import derived_seed
 from striate.pixels import Preprocess
 from striate.understand.pictures import pixels_of
 
@@ -93,7 +94,7 @@ def test_nested_tensors_are_refused():
 def test_seeds_may_be_any_whole_number():
     for seed in (np.int64(3), np.uint8(3), np.array(3), torch.tensor(3)):
         assert derived_seed(seed, 1) == derived_seed(3, 1)
-        assert type(whole_seed(seed)) is int
+        assert type(whole_number("seed", seed)) is int
     images = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
     first, second = (u.smoothgrad(_net(), images, samples=2, seed=seed).arrays["map"] for seed in (3, np.int64(3)))
     assert np.array_equal(first, second)

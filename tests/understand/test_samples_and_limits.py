@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import striate.understand as u
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, UnknownNameError
-from striate.understand.checking import whole_number, within
+from striate.understand.checking import within
 from striate.understand.figures import picture_of
 from striate.understand.photographs import photograph
 from striate.understand.samples import numbered, random_of, samples_of
@@ -179,11 +180,11 @@ def test_levels_rounds_and_sizes_out_of_range_name_their_option():
 
 def test_whole_numbers_and_limits():
     for value in (3, np.int64(3), torch.tensor(3)):
-        assert whole_number("n", value, 1) == 3
+        assert whole_number("n", value, least=1) == 3
     for value in (True, 3.0, "3", None, [3]):
         with pytest.raises(ArgumentError, match=r"n: got .* expected a whole number, 1 or more"):
-            whole_number("n", value, 1)
+            whole_number("n", value, least=1)
     with pytest.raises(ArgumentError, match="n: got 4, expected 1 or more, at most 3"):
-        whole_number("n", 4, 1, 3)
+        within("n", 4, 1, 3)
     with pytest.raises(ArgumentError, match="n: got inf, expected 0 or more, and finite"):
         within("n", float("inf"), 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import operator
 import os
 import platform
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -122,20 +122,13 @@ def freed_memory_kept() -> bool:
     return _MEMORY["kept"]
 
 
-def whole_seed(seed: Any) -> int:
-    """Return a seed as Python's int: of whatever counts as a whole number, NumPy's and torch's too. Raises `ArgumentError`."""
-    try:
-        return operator.index(seed)
-    except TypeError:
-        raise ArgumentError(f"seed: got {seed!r}, expected a whole number") from None
-
-
 def derived_seed(*parts: int) -> int:
     """Mix integers such as (seed, epoch, step) into one 63-bit seed; neighbouring inputs give unrelated seeds. Raises `ArgumentError`."""
     mask = (1 << 64) - 1
     state = 0x9E3779B97F4A7C15
     for part in parts:
-        state = (state ^ (whole_seed(part) & mask)) * 0xBF58476D1CE4E5B9 & mask
+        number = int(part) if isinstance(part, bool) else whole_number("seed", part)
+        state = (state ^ (number & mask)) * 0xBF58476D1CE4E5B9 & mask
         state ^= state >> 27
         state = (state + 0x9E3779B97F4A7C15) * 0x94D049BB133111EB & mask
         state ^= state >> 31

@@ -53,20 +53,6 @@ def a_device(device: Any) -> str:
     return device
 
 
-def a_count(word: str, value: Any) -> int:
-    """Return a whole number of 1 or more; raises `ArgumentError`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ArgumentError(f"{word}: got {value!r}, expected a whole number, 1 or more")
-    return int(value)
-
-
-def a_seed(value: Any) -> int:
-    """Return a whole number; raises `ArgumentError`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ArgumentError(f"seed: got {value!r}, expected a whole number")
-    return int(value)
-
-
 def seconds(word: str, value: Any) -> float:
     """Return a length of time, 0 or more; raises `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value < 0:

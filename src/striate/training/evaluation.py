@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from striate.core.arguments import whole_number
 from striate.core.contracts import Data, Split, Task
 from striate.core.errors import ArgumentError, DataError
 from striate.core.runtime import Settings, settings
-from striate.training.arguments import a_count, a_device, a_network, check_views
+from striate.training.arguments import a_device, a_network, check_views
 from striate.training.forward import forward, placed
 from striate.training.outputs import explained, logits_in
 
@@ -147,7 +148,7 @@ def evaluate(
     from striate.training.tasks import Classify
 
     check_views(views)
-    a_count("batch", batch)
+    whole_number("batch", batch, least=1)
     if isinstance(model, (str, Path)):
         model = run_of(model, word="model")
     if not isinstance(model, Run):

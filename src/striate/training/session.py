@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from striate.core.arguments import whole_number
 from striate.core.contracts import Data, Preprocess, Progress, Recipe, Task
 from striate.core.errors import ArgumentError, DataError, Interrupted, StorageError
 from striate.core.runtime import Precision, derived_seed, machine, random_state_kept, versions
@@ -23,7 +24,7 @@ from striate.core.tensors import load_tensors, save_tensors
 from striate.data.registry import parse_spec
 from striate.data.splits import stratified
 from striate.training import checkpoint, recipes, tasks
-from striate.training.arguments import a_device, a_name_or_network, a_network, a_seed, a_task, check_views, seconds
+from striate.training.arguments import a_device, a_name_or_network, a_network, a_task, check_views, seconds
 from striate.training.calibration import calibrated, few_of, head_for_scaling, undone
 from striate.training.checkpoint import BEST, FINAL, LAST
 from striate.training.description import data_facts, name_of, spec_facts, spelled
@@ -94,7 +95,7 @@ def train(
     """
     from striate.data import load
 
-    model, task, device, seed = a_name_or_network(model), a_task(task), a_device(device), a_seed(seed)
+    model, task, device, seed = a_name_or_network(model), a_task(task), a_device(device), whole_number("seed", seed)
     save_seconds = seconds("save_seconds", save_seconds)
     if settings is not None and not isinstance(settings, Mapping):
         raise ArgumentError(f"settings: got {settings!r}, expected fields of the recipe by name, such as {{'augment': ['mirror']}}")

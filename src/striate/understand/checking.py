@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +13,6 @@ from striate.understand.registry import methods, options_of
 def checked(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of `method` coerced to their types (1 -> 1.0); raises `ArgumentError` naming the option and what is allowed."""
     return options_of(methods.entry(method)).check(values)
-
-
-def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return a whole number, NumPy's and torch's too, as Python's. Raises `ArgumentError` for any other value, and as `within`."""
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise ArgumentError(f"{name}: got {value!r}, expected a whole number, {least} or more")
-    within(name, number, least, most)
-    return number
 
 
 def within(name: str, value: float, least: float, most: float | None = None) -> None:

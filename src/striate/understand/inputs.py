@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, StriateError, unknown_name
 from striate.core.runtime import generator as seeded
 from striate.probe import original, takes_channels_last, traceless
@@ -236,8 +236,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     Gradients are enabled inside: use torch.no_grad() where none are wanted.
     Raises `ArgumentError` for images, classes or weights (NaN) that will not do.
     """
-    seed = _whole("seed", seed)
-    batch = None if batch is None else _whole("batch", batch, least=1)
+    seed = whole_number("seed", seed)
+    batch = None if batch is None else whole_number("batch", batch, least=1)
     network, own, classes = opened(model)
     inner, notes = original(network)
     how, said = chosen_preprocess(preprocess, own)
@@ -275,18 +275,6 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
                 shape = "×".join(map(str, pixels.shape[1:]))
                 raise ArgumentError(f"images: this network does not take pictures of shape {shape}: {told.splitlines()[0]}") from error
             raise
-
-
-def _whole(name: str, value: Any, *, least: int | None = None) -> int:
-    """Return a whole number of any kind as int; raises `ArgumentError`."""
-    allowed = "a whole number" + ("" if least is None else f", {least} or more")
-    try:
-        found = operator.index(value)
-    except TypeError as error:
-        raise ArgumentError(f"{name}: got {value!r}, expected {allowed}") from error
-    if least is not None and found < least:
-        raise ArgumentError(f"{name}: got {value!r}, expected {allowed}")
-    return found
 
 
 def _check_callable(network: nn.Module, parts: Parts) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError
-from striate.understand.checking import whole_number
 from striate.understand.pictures import pixels_of
 
 
@@ -18,7 +18,7 @@ def photograph(images: Any, size: int | None, *, what: str = "images") -> tuple[
 
     Raises `ArgumentError` naming `what`, `PictureError`.
     """
-    if size is not None and whole_number("size", size, 0) < 16:
+    if size is not None and whole_number("size", size, least=0) < 16:
         raise ArgumentError(f"size: got {size}, expected 16 pixels or more")
     pixels, names, _ = pixels_of(images)
     if pixels.shape[1] not in (1, 3):

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, DataError
-from striate.core.runtime import derived_seed, whole_seed
-from striate.understand.checking import whole_number
+from striate.core.runtime import derived_seed
 from striate.understand.opening import chosen_preprocess
 from striate.understand.pictures import pixels_of
 
@@ -53,7 +53,7 @@ def samples_of(data: Any, *, split: str | None = None, count: int | None = None,
     numbers or names. `split`: default `test`, else `val`, else `train`; pictures given as such have none. Pictures of many sizes are brought to the
     size of `preprocess` (default: the data's own). Raises `ArgumentError`, `DataError`.
     """
-    count = None if count is None else whole_number("count", count, 1)
+    count = None if count is None else whole_number("count", count, least=1)
     if split is not None and not isinstance(split, str):
         raise ArgumentError(f"split: got {split!r}, expected a split's name, such as test")
     preprocess, _ = chosen_preprocess(preprocess, None)
@@ -134,7 +134,7 @@ def numbered(samples: Samples, classes: Sequence[str]) -> Samples:
 
 def random_of(seed: int, *more: int) -> np.random.Generator:
     """Return NumPy's generator for a seed, below 0 too, and further numbers of 0 or more. Raises `ArgumentError`."""
-    number = whole_seed(seed)
+    number = whole_number("seed", seed)
     number = number if number >= 0 else derived_seed(number)
     return np.random.default_rng([number, *more] if more else number)
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, StriateError
 from striate.measure import ReceptiveField, summary
 from striate.probe import edited
-from striate.understand.checking import whole_number
 from striate.understand.inputs import Prepared
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +30,7 @@ class Top:
     def __init__(self, count: int, channels: Sequence[int] | None) -> None:
         if channels is not None and not len(channels):
             raise ArgumentError("channels: got none, expected one or more")
-        self.count, self.channels = whole_number("count", count, 1), channels
+        self.count, self.channels = whole_number("count", count, least=1), channels
         self.values = self.pictures = self.places = torch.empty(0)
         self.plane: tuple[int, ...] = ()
         self.seen = 0

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, DataError, PictureError
 from striate.core.runtime import Precision, settings
-from striate.training.arguments import a_count, a_device, check_views
+from striate.training.arguments import a_device, check_views
 from striate.training.evaluation import Views, logits_of
 from striate.training.forward import forward, placed
 from striate.training.run import run_of
@@ -61,7 +62,7 @@ def predict(
     Raises `DataError` when no file can be read at all, `ArgumentError` for a bad `top` or `batch` or a run that does not take pictures.
     """
     opened = run_of(run)
-    top, batch = a_count("top", top), a_count("batch", batch)
+    top, batch = whole_number("top", top, least=1), whole_number("batch", batch, least=1)
     check_views(views)
     if not hasattr(opened.preprocess, "open"):
         raise ArgumentError(f"{opened.folder}: this run does not take pictures, so it cannot predict from picture files")

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from striate import draw
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError
-from striate.core.runtime import derived_seed, whole_seed
+from striate.core.runtime import derived_seed
 from striate.understand.checking import within
 from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
 from striate.understand.explanation import Explanation
@@ -53,7 +54,7 @@ def code_map(
     within("samples", samples, 1)
     if layer is not None and space == "pixels":
         raise ArgumentError("layer: the map is of the pixels, which no layer changes; leave it out, or give space='codes'")
-    seed = whole_seed(seed)
+    seed = whole_number("seed", seed)
     _, own, classes = opened(model)
     found = numbered(samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed), classes)
     if len(found) < 5:
