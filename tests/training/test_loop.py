@@ -301,9 +301,10 @@ def test_what_fails_before_the_first_step_leaves_a_run_that_says_so_and_the_mode
     net = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
     with pytest.raises(UnknownNameError, match="conv9"):
         train(net, digits, folder=tmp_path / "run", settings={"freeze": "conv9"}, **FAST)
-    assert Run.load(tmp_path / "run").state == "failed"
+    assert not (tmp_path / "run").exists(), "a misspelt layer is refused before anything is on disk"
     with pytest.raises(ArgumentError):
         train(net, digits, folder=tmp_path / "other", settings={"freeze": "1"}, **FAST)
+    assert Run.load(tmp_path / "other").state == "failed"
     assert all(parameter.requires_grad for parameter in net.parameters())
 
 
