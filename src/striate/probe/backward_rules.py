@@ -95,7 +95,7 @@ def rules(model: nn.Module, *, relu: ReluRule = "gradient", pool: PoolRule = "gr
 def ruled(model: nn.Module, *, relu: ReluRule = "gradient", pool: PoolRule = "gradient") -> Iterator[Rules]:
     """As `rules`, for a block around which the model is kept already; gradients are taken by `.gradient` of what it yields.
 
-    The forward pass is then not watched operator by operator, which takes a fifth of its time.
+    The forward pass is then not watched operator by operator, which would cost it time.
     """
     for what, value, allowed in (("relu rule", relu, _RELU_RULES), ("pool rule", pool, ("gradient", "switches"))):
         if value not in allowed:
