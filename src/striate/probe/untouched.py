@@ -76,7 +76,10 @@ class _Flags:
     def restore(self) -> None:
         for tensor, needs, grad in self._found:
             if tensor.requires_grad != needs:
-                with torch.inference_mode(tensor.is_inference()):  # where alone torch lets one of those be asked for gradients
+                if tensor.is_inference():
+                    with torch.inference_mode():  # where alone torch lets one of those be asked for gradients
+                        tensor.requires_grad_(needs)
+                else:
                     tensor.requires_grad_(needs)
             if tensor.grad is not grad:
                 tensor.grad = grad
@@ -87,31 +90,32 @@ class _Modes:
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self._scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
-        self._modules = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)] if self._scripted else modules
-        self._own = [vars(module).copy() for module in self._modules]
-        self._tables = [[(name, dict(table)) for name in _TABLES if (table := own[name])] for own in self._own]
+        plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)] if self._scripted else modules
+        self._own = [(own, own.copy()) for own in map(vars, plain)]
+        tables = [before[name] for _, before in self._own for name in _TABLES]
+        self._full = [(table, dict(table)) for table in tables if table]
+        self._empty = [table for table in tables if not table]
 
     def tensors(self) -> list[Tensor]:
         """Return the tensors among the plain attributes."""
-        return [value for own in self._own for value in own.values() if type(value) is Tensor]
+        return [value for _, before in self._own for value in before.values() if type(value) is Tensor]
 
     def restore(self) -> None:
         for closed, training in self._scripted:
             if closed.training != training:
                 closed.training = training
-        for module, before, tables in zip(self._modules, self._own, self._tables, strict=True):
-            own = vars(module)
+        for own, before in self._own:
             if len(own) != len(before) or any(map(is_not, own.values(), before.values())):
                 for name in [name for name in own if name not in before]:
                     del own[name]
                 own.update(before)
-            for name, kept in tables:
-                _restore(own[name], kept)
-            if sum(1 for name in _TABLES if own[name]) > len(tables):  # a table that was empty is not any more
-                names = {name for name, _ in tables}
-                for name in _TABLES:
-                    if name not in names:
-                        own[name].clear()
+        for table, kept in self._full:
+            if len(table) != len(kept) or any(map(is_not, table, kept)) or any(map(is_not, table.values(), kept.values())):
+                table.clear()
+                table.update(kept)
+        if any(self._empty):
+            for table in self._empty:
+                table.clear()
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +161,6 @@ _TABLES = (
     "_backward_pre_hooks",
     "_backward_hooks",
 )
-
-
-def _restore(table: Any, kept: dict[Any, Any]) -> None:
-    if [*table] != [*kept] or any(table[key] is not value for key, value in kept.items()):
-        table.clear()
-        table.update(kept)
 
 
 def is_fake() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,9 @@ def _scaled(tensor: Tensor) -> Tensor:
         return tensor.to(torch.float32) / 255
     if not tensor.is_floating_point() or tensor.element_size() < 2:
         raise ArgumentError(f"images: got {tensor.dtype}, expected uint8 (0 to 255) or floats (0 to 1) of 16 bits or more")
-    if not bool(tensor.isfinite().all()):
+    low, high = (float(value) for value in torch.aminmax(tensor))
+    if not math.isfinite(high - low):  # one NaN among them makes both NaN
         raise ArgumentError("images: some values are NaN or infinite, expected 0 to 1")
-    low, high = float(tensor.min()), float(tensor.max())
     if low < -1e-4 or high > 1 + 1e-4:
         raise ArgumentError(
             f"images: floats run from {low:.4g} to {high:.4g}, expected 0 to 1: pixels, not standardised values. "
