@@ -46,6 +46,7 @@ def test_source_and_live_function_give_the_same_signature():
         ("tuple[float, ...]", "[0.5, 1]", (0.5, 1.0)),
         ("tuple[int, int]", "3,4", (3, 4)),
         ("tuple[str, ...]", "shift(2,3) mirror", ("shift(2,3)", "mirror")),
+        ("tuple[str, ...]", "none", ()),
         ("Mapping[str, Any]", '{"nesterov": true}', {"nesterov": True}),
         ("Mapping[str, Any]", "{'betas': (0.9, 0.99)}", {"betas": (0.9, 0.99)}),
     ],

@@ -270,7 +270,7 @@ def _parse(text: str, annotation: str, name: str) -> Any:
     if {"tuple", "list", "Sequence"} & set(members):
         if text.startswith(("[", "(")):
             return _literal(text, name)
-        parts = _split_outside_brackets(text)
+        parts = [] if lowered == "none" else _split_outside_brackets(text)  # such as augment=none
         if len(parts) == 1 and {"int", "float"} & set(members):  # one number where a pair may stand, such as size=96
             return _scalar(parts[0])
         return [_scalar(part) for part in parts] if "str" not in annotation else parts
