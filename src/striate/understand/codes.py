@@ -15,6 +15,7 @@ from striate.understand.last_maps import default_layer
 from striate.understand.samples import Samples
 
 Array = np.ndarray[Any, Any]
+VOTERS = 10
 _CARRY = ("flatten", "Flatten", "dropout", "Dropout", "Identity", "view", "reshape", "squeeze")
 
 
@@ -71,6 +72,11 @@ def nearest(codes: Array, count: int, rows: Array | None = None) -> tuple[Array,
         numbers.append(best.indices)
         distances.append(exact)
     return torch.cat(numbers).numpy(), torch.cat(distances).numpy()
+
+
+def voters(labels: Array) -> int:
+    """Return how many neighbours are asked for their class: 10, or as many as a class of middling size can give."""
+    return max(1, min(VOTERS, int(np.median(np.unique(labels, return_counts=True)[1])) - 1))
 
 
 def vote(labels: Array, neighbours: Array) -> float:

@@ -12,7 +12,7 @@ from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError
 from striate.core.runtime import derived_seed
 from striate.understand.checking import within
-from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote
+from striate.understand.codes import codes_of, nearest, pixel_codes, trustworthiness, vote, voters
 from striate.understand.explanation import Explanation
 from striate.understand.figures import picture_of
 from striate.understand.flattening import flattened
@@ -48,8 +48,8 @@ def code_map(
     `layer`: whose codes, default what goes into the last dense layer; `by`: t-SNE (openTSNE where installed, else scikit-learn; both begin at the
     principal components, so the seed decides little) or PCA; `perplexity`: how many neighbours t-SNE heeds, default 30, or a third of few samples;
     `space="pixels"`: map the pictures themselves, for comparison.
-    Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map, and PCA's share of the variance. Row U2; van der Maaten
-    and Hinton 2008.
+    Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map (fewer where classes are smaller), and PCA's share of the
+    variance. Row U2; van der Maaten and Hinton 2008.
     """
     within("samples", samples, 1)
     if layer is not None and space == "pixels":
@@ -67,7 +67,8 @@ def code_map(
         arrays: dict[str, Any] = {"points": flat.points, "index": found.index, "pixels": _thumbnails(found.pixels)}
         if found.labels is not None:
             arrays["labels"] = found.labels
-            receipts[f"{count}_nn_accuracy_on_the_map"] = vote(found.labels, nearest(flat.points, count)[0])
+            asked = voters(found.labels)
+            receipts[f"{asked}_nn_accuracy_on_the_map"] = vote(found.labels, nearest(flat.points, asked)[0])
         chosen = {"by": by, "space": space, "split": split, "samples": samples, "perplexity": perplexity}
         p.classes, p.names = found.classes or p.classes, found.names
         unused = ("perplexity belongs to t-SNE: PCA did not heed it",) if perplexity is not None and by == "pca" else ()

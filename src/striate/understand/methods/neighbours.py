@@ -10,7 +10,7 @@ import torch
 from striate import draw
 from striate.core.errors import ArgumentError
 from striate.understand.checking import within
-from striate.understand.codes import codes_of, nearest, pixel_codes, vote
+from striate.understand.codes import codes_of, nearest, pixel_codes, vote, voters
 from striate.understand.explanation import Explanation
 from striate.understand.figures import picture_of
 from striate.understand.inputs import prepare
@@ -20,9 +20,6 @@ from striate.understand.samples import numbered, random_of, samples_of
 
 if TYPE_CHECKING:
     from striate.draw import Figure
-
-VOTERS = 10
-"""Neighbours that vote in the accuracies among the receipts."""
 
 
 @method("neighbours", help="The pictures nearest to some, by pixels and by codes", needs="data", kind="table")
@@ -43,7 +40,8 @@ def neighbours(
 
     `layer`: whose codes, default what goes into the last dense layer; maps are averaged over positions. Rows: `query` Q, `in_pixels` and `in_codes`
     Q k (positions in the split), `pixel_distance` and `code_distance` Q k, the pictures `pixels`, `near_pixels`, `near_codes`; labels where known.
-    Receipts: the share of all samples whose 10 nearest others name the right class, in pixels and in codes. Row U2; Krizhevsky et al. 2012, figure 4.
+    Receipts: the share of all samples whose 10 nearest others (fewer where classes are smaller) name the right class, in pixels and in codes.
+    Row U2; Krizhevsky et al. 2012, figure 4.
     """
     for name, number in (("queries", queries), ("count", count), ("samples", samples)):
         within(name, number, 1)
@@ -55,13 +53,13 @@ def neighbours(
     with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
         codes, place, notes = codes_of(p, found, layer)
         rows = _asked(found.labels, len(found), queries, seed)
-        voters = min(VOTERS, len(found) - 1)
+        asked = 0 if found.labels is None else voters(found.labels)
         arrays: dict[str, Any] = {"query": found.index[rows], "pixels": found.pixels[torch.from_numpy(rows)].numpy()}
         receipts: dict[str, float] = {"samples": len(found)}
         for space, values in (("pixel", pixel_codes(found)), ("code", codes)):
-            near, distance = nearest(values, max(count, voters) if found.labels is not None else count, None if found.labels is not None else rows)
+            near, distance = nearest(values, max(count, asked), rows if found.labels is None else None)
             if found.labels is not None:
-                receipts[f"{voters}_nn_accuracy_in_{space}s"] = vote(found.labels, near[:, :voters])
+                receipts[f"{asked}_nn_accuracy_in_{space}s"] = vote(found.labels, near[:, :asked])
                 near, distance = near[rows], distance[rows]
             near, distance = near[:, :count], distance[:, :count]
             arrays |= {
@@ -97,9 +95,10 @@ def figure(explanation: Explanation) -> Figure:
     both = [len(np.intersect1d(one, other)) / count for one, other in zip(arrays["in_pixels"], arrays["in_codes"], strict=True)]
     title = f"Of the {count} nearest by codes at {explanation.layer}, {draw.percent(float(np.mean(both)), 0)} are among the {count} nearest by pixels"
     if shares:
-        voters = next(name for name in receipts if "_nn_" in name).partition("_")[0]
+        asked = next(name for name in receipts if "_nn_" in name).partition("_")[0]
+        who = "the nearest neighbour names" if asked == "1" else f"{asked} neighbours name"
         pixels, codes = (draw.percent(shares[space], 0) for space in ("pixels", "codes"))
-        title = f"{voters} neighbours name the class right for {pixels} of the pictures by pixels, for {codes} by codes"
+        title = f"{who[0].upper()}{who[1:]} the class right for {pixels} of the pictures by pixels, for {codes} by codes"
     return draw.panels(rows, title=title, heads=heads, width=900, size=64)
 
 
