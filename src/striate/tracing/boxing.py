@@ -1,15 +1,15 @@
-"""From recorded calls to boxes: numbers as float64, where inputs come from, and every box computed again by its formula."""
+"""From recorded calls to boxes: numbers as float64, and every box computed again by its formula."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from striate.core.errors import ArgumentError
 from striate.formulas import Formula
@@ -24,32 +24,8 @@ WHOLE, SPOTS = 60_000, 12
 """Connections of windows and taps up to which a box is computed again as a whole; of a larger one, so many places of each array are."""
 
 
-def sources_of(recording: Recording, inputs: tuple[Any, ...], model: nn.Module) -> Callable[[Call], tuple[str | None, ...]]:
-    """Find where a call's inputs come from: the latest earlier output with the same numbers."""
-    order = [each for call in recording.calls for each in (*call.inside, call)]
-
-    def same(a: Tensor, b: Any) -> bool:
-        return isinstance(b, Tensor) and a.shape == b.shape and bool((a == b.to(a.dtype)).all())
-
-    def find(call: Call) -> tuple[str | None, ...]:
-        own = next((place for place, each in enumerate(order) if each is call), len(order))
-        before = order[:own]
-
-        def one(tensor: Tensor) -> str | None:
-            for earlier in reversed(before):
-                if any(same(tensor, out) for out in earlier.outputs):
-                    return earlier.key
-            if any(same(tensor, value) for value in inputs):
-                return "input"
-            return next((f"parameter {name}" for name, value in model.named_parameters() if same(tensor, value.detach())), None)
-
-        return tuple(one(tensor) for tensor in call.inputs)
-
-    return find
-
-
-def box_of(call: Call, sources: Callable[[Call], tuple[str | None, ...]], tolerance: float) -> Box:
-    """Return the box of a call, checked against its formula where one is known."""
+def box_of(call: Call, sources: tuple[str | None, ...], tolerance: float) -> Box:
+    """Return the box of a call, checked against its formula where one is known; `sources` tell where its inputs come from."""
     notes: list[str] = []
     if call.in_place:
         notes.append("writes into its input; the input shown is the one before")
@@ -67,7 +43,7 @@ def box_of(call: Call, sources: Callable[[Call], tuple[str | None, ...]], tolera
         gradients={name: as_array(value) for name, value in call.parameter_gradients.items()},
         message=as_array(message) if isinstance(message, Tensor) else None,
         input_messages=tuple(None if back is None else as_array(back) for back in call.input_messages),
-        sources=sources(call),
+        sources=sources,
         tolerance=tolerance,
     )
     narration = narrate(call)
@@ -105,20 +81,22 @@ def _plain_options(narration: Narration) -> Mapping[str, Any]:
     return {field.name: getattr(formula, field.name) for field in dataclasses.fields(formula)}
 
 
-def loss_box(recording: Recording, loss: Loss, tolerance: float) -> Box:
-    """The loss as the last box: its input is the network's output, its message is 1."""
+def loss_message(recording: Recording, loss: Loss) -> Tensor | None:
+    """The message that the loss sends to the network's output; None where the output is not one tensor, or the loss leaves it out."""
+    if not isinstance(recording.output, Tensor):
+        return None
+    leaf = recording.output.detach().clone().requires_grad_()
+    return torch.autograd.grad(loss.function(leaf), leaf, allow_unused=True)[0]
+
+
+def loss_box(recording: Recording, loss: Loss, back: Tensor | None, source: str | None, tolerance: float) -> Box:
+    """The loss as the last box: its input is the network's output (from `source`), `back` what it sends to it, its own message is 1."""
     if recording.loss is None:
         raise ArgumentError("loss: nothing was recorded")
     value: Array = as_array(recording.loss)
     output = recording.output
     if not isinstance(output, Tensor):
         return Box("loss", loss.name, (), value, message=np.ones(()), notes=("a function of your own: only its value is shown",))
-    leaf = output.detach().clone().requires_grad_()
-    back = torch.autograd.grad(loss.function(leaf), leaf, allow_unused=True)[0]
-    source = next(
-        (call.key for call in reversed(recording.calls) if any(each.shape == output.shape and bool((each == output).all()) for each in call.outputs)),
-        None,
-    )
     narration = _loss_narration(loss, output)
     notes = [] if narration is not None else ["striate has no formula for this loss: its number is torch's, the message autograd's"]
     box = Box(

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from striate.core.errors import ArgumentError, StriateError
 from striate.draw.numbers import count
 from striate.probe import Call, Recording, original, record
-from striate.tracing.boxing import box_of, loss_box, sources_of
+from striate.tracing.boxing import box_of, loss_box, loss_message
 from striate.tracing.losses import Loss, chosen_loss
 from striate.tracing.narrating import as_array, narrate
+from striate.tracing.sourcing import Sources
 from striate.tracing.traced import Trace
 
 LIMIT = 1_000_000
@@ -54,15 +55,17 @@ def trace(
     if wanted is None and sum(p.numel() for p in inner.parameters()) * 2 > LIMIT:
         raise _too_large(inner, inputs)
     loss_chosen = chosen_loss(loss, target, shares=_ends_in_softmax(inner))
-    recording, precision, remarks = _recorded(inner, inputs, loss_chosen)
-    calls = tuple(_opened(recording.calls)) if wanted is None else _chosen(recording, wanted)
+    twin, recording, precision, remarks = _recorded(inner, inputs, loss_chosen)
+    everything = tuple(_opened(recording.calls))
+    calls = everything if wanted is None else _chosen(recording, everything, wanted)
     numbers = sum(sum(t.numel() for t in (*call.inputs, *call.outputs)) for call in calls) * 2
     if wanted is None and numbers > LIMIT:
         raise _too_large(inner, inputs, numbers)
-    sources = sources_of(recording, inputs, inner)
+    back = loss_message(recording, loss_chosen)
+    sources = Sources(everything, inputs, twin, recording.output, back)
     tolerance = EXACT if precision == "float64" else SINGLE
-    boxes = [box_of(call, sources, tolerance) for call in calls]
-    end = loss_box(recording, loss_chosen, tolerance)
+    boxes = [box_of(call, sources.of(call), tolerance) for call in calls]
+    end = loss_box(recording, loss_chosen, back, sources.of_output(), tolerance)
     output = recording.output if isinstance(recording.output, Tensor) else None
     return Trace(
         title=title or _name(inner),
@@ -91,7 +94,7 @@ def _tensor(value: Any) -> Any:
         raise ArgumentError(f"x: got {type(value).__name__}, expected an array or tensor, batch first (N C H W)") from None
 
 
-def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[Recording, str, list[str]]:
+def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[nn.Module, Recording, str, list[str]]:
     """Run a float64 copy; a network that insists on float32 is run in that, and it is said."""
     try:
         twin = copy.deepcopy(model).cpu()
@@ -99,7 +102,7 @@ def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[Re
         raise ArgumentError(f"model: {type(model).__name__} cannot be copied ({error}); trace a network that copy.deepcopy copies") from None
     embeds = any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in twin.modules())
     try:
-        return record(twin.double(), *_cast(inputs, torch.float64, embeds=embeds), loss=loss.function), "float64", []
+        return twin, record(twin.double(), *_cast(inputs, torch.float64, embeds=embeds), loss=loss.function), "float64", []
     except StriateError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -107,7 +110,7 @@ def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[Re
             raise _unrunnable(model, inputs, error) from error
     note = "the network does not run in float64, so it ran in float32: formula and torch agree to fewer digits"
     try:
-        return record(twin.float(), *_cast(inputs, torch.float32, embeds=embeds), loss=loss.function), "float32", [note]
+        return twin, record(twin.float(), *_cast(inputs, torch.float32, embeds=embeds), loss=loss.function), "float32", [note]
     except StriateError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -159,8 +162,7 @@ def _opened(calls: Iterable[Call]) -> Iterable[Call]:
             yield call
 
 
-def _chosen(recording: Recording, wanted: Sequence[str]) -> tuple[Call, ...]:
-    everything = tuple(_opened(recording.calls))
+def _chosen(recording: Recording, everything: Sequence[Call], wanted: Sequence[str]) -> tuple[Call, ...]:
     picked: list[Call] = []
     for name in wanted:
         found = [call for call in everything if name in (call.key, call.address) or call.address.startswith((f"{name}.", f"{name}/"))]
