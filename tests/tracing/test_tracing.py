@@ -12,10 +12,13 @@ from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError, UnknownNameError
 from striate.formulas.activations import ReLU
+from striate.formulas.batch_norm import BatchNorm
 from striate.formulas.windows import Grid
 from striate.layers import Add, Concat
 from striate.tracing import boxing, from_spec, running, trace
+from striate.tracing.arrays import drawn
 from striate.tracing.document import as_json
+from striate.tracing.loss_formulas import Total
 
 
 class Functional(nn.Module):
@@ -140,6 +143,40 @@ def test_a_formula_that_is_wrong_is_found_out(monkeypatch):
     assert found.verdict.startswith("MISMATCH: formula and torch differ in 1 of 3 boxes: 1 (output")
     assert "MISMATCH" in found["1"].notes[0]
     assert "formula and torch differ here" in found.explain("1", out=(0,)).note
+
+
+CANCELLING = {
+    "norm": (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), lambda: torch.randn(2, 3, 4, 4)),
+    "norm without parameters": (lambda: nn.BatchNorm2d(3, affine=False, track_running_stats=False), lambda: torch.randn(2, 3, 4, 4)),
+    "layer norm": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), lambda: torch.randn(3, 4)),
+    "constant maps": (lambda: nn.BatchNorm2d(3), lambda: torch.full((3, 3, 7, 7), 0.1)),
+    "shares": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Softmax(1)), lambda: torch.randn(3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", CANCELLING)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sum_that_cancels_is_no_mismatch(name, seed):
+    model, x = CANCELLING[name]
+    torch.manual_seed(seed)
+    found = trace(nn.Sequential(model()).train(), x())
+    assert abs(found["loss"].input_messages[0]).max() == 1
+    assert found.agrees, found.verdict
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_spec_whose_loss_cancels(seed):
+    found = from_spec("conv(2,3x3) -> batchnorm", drawn((1, 5, 5), seed), train=True, seed=seed)
+    assert abs(found.loss) < 1e-12, "what a batch norm gives sums to 0"
+    assert found.agrees, found.verdict
+
+
+def test_a_wrong_formula_is_found_out_where_sums_cancel(monkeypatch):
+    x = drawn((1, 5, 5))
+    monkeypatch.setattr(Total, "forward", lambda self, x: np.asarray(np.sum(x) + 1e-6))
+    assert from_spec("conv(2,3x3) -> batchnorm", x, train=True)["loss"].agrees is False
+    monkeypatch.setattr(BatchNorm, "message", lambda self, delta, x, *rest: np.full(np.shape(x), 1e-6))
+    assert from_spec("conv(2,3x3) -> batchnorm", x, train=True)["batchnorm1"].agrees is False
 
 
 def test_a_layer_that_does_more_than_its_class_is_not_told():

@@ -103,7 +103,7 @@ class Box:
     `operation`  what it is: `Conv2d`, or the function's name (`add`)
     `sources`    for every input the box it comes from, `input` for the network's own, None where it cannot be told
     `gradients`  of the loss, by parameter name; `message` of the loss at the output, `input_messages` what this box sends back
-    `deviations` pass -> largest difference between formula and torch, relative to the largest number; empty where no formula is known
+    `deviations` pass -> largest difference between formula and torch, relative to the largest number (or term); empty where no formula is known
     """
 
     name: str

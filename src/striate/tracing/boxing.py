@@ -16,9 +16,10 @@ from striate.formulas import Formula
 from striate.formulas.registry import formulas
 from striate.probe import Call, Recording
 from striate.tracing.box import Array, Box, Narration
+from striate.tracing.comparing import Numbers, connections, deviations, spot_deviations
 from striate.tracing.loss_formulas import LogLoss, Total
 from striate.tracing.losses import Loss
-from striate.tracing.narrating import Numbers, as_array, connections, deviations, has_forward_of_its_own, narrate, spot_deviations
+from striate.tracing.narrating import as_array, has_forward_of_its_own, narrate
 
 WHOLE, SPOTS = 60_000, 12
 """Connections of windows and taps up to which a box is computed again as a whole; of a larger one, so many places of each array are."""
@@ -63,7 +64,7 @@ def _checked(box: Box, notes: list[str], *, own_forward: bool = False) -> Box:
             found = spot_deviations(box.narration, box.arrays(), torchs, places=SPOTS)
             notes = [*notes, f"a large box: its formula was checked at up to {SPOTS} places of each array"]
         else:
-            found = deviations(box.narration, box.arrays(), torchs)
+            found = deviations(box.narration, box.arrays(), torchs, box.tolerance)
     except ArgumentError as error:
         reason = f"striate's formula of {box.operation} does not take this call ({error}): the numbers are torch's and autograd's"
         return replace(box, narration=None, options={}, notes=(*notes, reason))

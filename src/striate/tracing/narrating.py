@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from striate.core.errors import ArgumentError
 from striate.formulas import Formula
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
     from striate.probe import Call
 
-ENOUGH = 12_000
-"""Terms of an array after which a spot check of it ends."""
 OTHER_NAMES = {
     "kernel": ("kernel_size",),
     "size": ("output_size",),
@@ -91,95 +87,6 @@ def narrate(call: Call) -> Narration | str:
     except (ArgumentError, TypeError) as error:
         return f"striate's formula of {call.operation} does not take this call ({error}): the numbers are torch's and autograd's"
     return Narration(name, formula, names, operands)
-
-
-def deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: Numbers) -> dict[str, float]:
-    """Recompute forward pass, messages and gradients by the formula; return the largest relative difference from torch's for each."""
-    formula = narration.formula
-    found = {"output": _difference(formula.forward(*arrays), torchs.output)}
-    if torchs.message is None:
-        return found
-    operands = dict(zip(narration.names, narration.operands, strict=True))
-    known = dict(zip(narration.names, arrays, strict=True))
-    size = _largest(torchs.message)
-    heaviest = max((_largest(known[name]) for name in formula.parameters if name in known), default=1.0)
-    back = formula.message(torchs.message, *arrays)
-    sent = back if isinstance(back, tuple) else (back,)
-    for number, message in enumerate(sent):
-        if number < len(torchs.input_messages) and torchs.input_messages[number] is not None:
-            label = "message to the input" if len(sent) == 1 else f"message to input {number}"
-            found[label] = _difference(message, torchs.input_messages[number], terms=size * heaviest)
-    for name, gradient in formula.parameter_gradient(torchs.message, *arrays).items():
-        theirs = torchs.gradients.get(name)
-        if theirs is None:  # a function's weight is one of its inputs
-            kind, key = operands.get(name, ("value", None))
-            theirs = torchs.input_messages[key] if kind == "input" and key < len(torchs.input_messages) else None
-        if theirs is not None:
-            found[f"gradient of {name}"] = _difference(gradient, theirs, terms=size * (1.0 if name == "bias" else _largest(arrays[0])))
-    return found
-
-
-def connections(narration: Narration, box_output: Array, arrays: tuple[Array | None, ...]) -> int:
-    """How many steps a formula of windows takes one by one: places times taps; 0 for other formulas, which take all numbers at once."""
-    known = dict(zip(narration.names, arrays, strict=True))
-    weight, kernel = known.get("weight"), getattr(narration.formula, "kernel", None)
-    axes = box_output.shape[2:]
-    if not axes or (kernel is None and (weight is None or weight.ndim < 3)):
-        return 0
-    sizes = (kernel,) * len(axes) if isinstance(kernel, int) else kernel if kernel is not None else weight.shape[-len(axes) :]  # type: ignore[union-attr]
-    return int(math.prod(axes) * math.prod(sizes))
-
-
-def spot_deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: Numbers, *, places: int) -> dict[str, float]:
-    """As `deviations`, for a box too large to be computed again: some numbers of each array, drawn with a fixed seed, by their terms."""
-    random = np.random.default_rng(0)
-    wanted: list[tuple[str, str, Array]] = [("output", "y", torchs.output)]
-    if torchs.message is not None:
-        for name, (kind, key) in zip(narration.names, narration.operands, strict=True):
-            if kind == "input" and key < len(torchs.input_messages) and (back := torchs.input_messages[key]) is not None:
-                wanted.append((f"message to input {key}", name, back))
-            elif kind == "parameter" and key in torchs.gradients:
-                wanted.append((f"gradient of {key}", name, torchs.gradients[key]))
-    found = {}
-    for label, name, values in wanted:
-        worst, enough = 0.0, ENOUGH
-        for flat in random.choice(values.size, min(places, values.size), replace=False):
-            place = tuple(int(i) for i in np.unravel_index(int(flat), values.shape))
-            terms = narration.formula.terms(name, place, *arrays, delta=torchs.message)
-            enough -= len(terms.terms)
-            scale = max(_largest(values), max((abs(term.value) for term in terms.terms), default=0.0))
-            worst = max(worst, abs(terms.value - float(values[place])) / scale if scale else 0.0)
-            if enough < 0:
-                break
-        found[label] = worst
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Numbers:
-    """What torch computed for one call."""
-
-    output: Array
-    message: Array | None
-    input_messages: tuple[Array | None, ...]
-    gradients: Mapping[str, Array]
-
-
-def _difference(ours: npt.ArrayLike, theirs: Array | None, *, terms: float = 0.0) -> float:
-    """The largest difference, relative to the largest number, or to the largest of the `terms` where sums cancel to nothing."""
-    if theirs is None:
-        return 0.0
-    ours = np.asarray(ours, dtype=np.float64)
-    if ours.shape != theirs.shape:
-        return float("inf")
-    if not ours.size:
-        return 0.0
-    scale = max(_largest(theirs), _largest(ours), terms)
-    return float(np.abs(ours - theirs).max()) / scale if scale else 0.0
-
-
-def _largest(values: Array | None) -> float:
-    return float(np.abs(values).max()) if values is not None and values.size else 0.0
 
 
 @functools.cache

@@ -46,8 +46,8 @@ def trace(
         at: only these boxes (or blocks); needed where a whole trace would hold more than a million numbers.
         title: what to call the network.
 
-    Every box that `striate.formulas` knows is computed a second time by its formula; both agree to 1e-10 of the largest number,
-    or the trace says where they do not. Raises `ArgumentError`.
+    Every box that `striate.formulas` knows is computed a second time by its formula; both agree to 1e-10 of the largest number
+    (of the largest term, where a sum cancels to nothing), or the trace says where they do not. Raises `ArgumentError`.
     """
     inner, notes = original(model)
     wanted = None if at is None else (at,) if isinstance(at, str) else tuple(at)

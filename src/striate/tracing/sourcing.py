@@ -21,9 +21,10 @@ OUTSIDE = -1
 class Sources:
     """The source of every input of `calls`, which are in the order they ran.
 
-    It is a call's key, `parameter NAME` of `model`, `input`, or None where it cannot be told. A tensor comes from the latest call that gave its memory. Some calls give the memory they got (identity, dropout in eval mode), so that a later
-    reader may have taken either: then the messages decide, for what comes back to a call is the sum of what its readers send. `output` is the
-    network's, `back` the loss's message to it. Only the network's inputs, which a recording copies, are known by their numbers.
+    It is a call's key, `parameter NAME` of `model`, `input`, or None where it cannot be told. A tensor comes from the latest call that gave its
+    memory. Some calls give the memory they got (identity, dropout in eval mode), so that a later reader may have taken either: then the messages
+    decide, for what comes back to a call is the sum of what its readers send. `output` is the network's, `back` the loss's message to it. Only the
+    network's inputs, which a recording copies, are known by their numbers.
     """
 
     def __init__(self, calls: Sequence[Call], inputs: Sequence[Any], model: nn.Module, output: Any, back: Tensor | None) -> None:
