@@ -68,6 +68,8 @@ def joined(given: Sequence[Axes], output: Tensor) -> Axes | None:
 
 
 def _join_axis(a: Axis, b: Axis) -> Axis:
-    field = a.field.joined(b.field)
-    lead = a if a.place is not None and a.units >= b.units else b
-    return replace(lead, field=replace(field, stride=lead.field.stride))
+    lead, other = (a, b) if a.place is not None and a.units >= b.units else (b, a)
+    alike = a.units == b.units > 1 and not (a.merged or b.merged)
+    if alike or a.field.stride == b.field.stride:
+        return replace(lead, field=lead.field.joined(other.field, lead.units if alike else None))
+    return replace(lead, field=lead.field.covering(other.field))

@@ -18,6 +18,7 @@ class ReceptiveField:
 
     `size` in pixels; `stride` from one unit to the next, less than 1 after upsampling, 0 where there is but one; `offset` where the first unit's
     field begins, negative in the padding. Fields may reach past the picture. What normalisation layers see to take their statistics is not counted.
+    After upsampling neighbours do not see alike: `size` is then the largest any unit sees, `stride` the mean.
     """
 
     size: tuple[int, ...]

@@ -15,6 +15,7 @@ from striate.measure.axes import Axes, input_axes
 from striate.measure.boxes import Box, ReceptiveField, Totals, sum_of
 from striate.measure.fakes import Weightless
 from striate.measure.replaying import Replay, geometry_of, makes_no_tensors, replay, storage_of
+from striate.measure.rules import constant
 from striate.measure.spreading import spread
 from striate.measure.windows import Sliding, sliding
 from striate.probe import Call, Recording
@@ -124,7 +125,7 @@ class Count:
             found = self._axes_of(call.outputs[0]) if call.outputs else None
         else:
             found = spread(call, given, slid)
-        if found is None and any(given):
+        if found is None and any(given) and not constant(call):
             self.lost_fields.append(call.operation)
         self._keep(call, found)
         return found
@@ -228,7 +229,8 @@ def _field(axes: Axes | None) -> ReceptiveField | None:
         return None
     fields = [axis.field for axis in axes]
     steps = [_number(axis.field.stride) if axis.place is not None and axis.units > 1 else 0 for axis in axes]
-    return ReceptiveField(tuple(f.size for f in fields), tuple(steps), tuple(_number(f.start) for f in fields))
+    sizes = [axis.field.size if axis.place is None else axis.field.largest(axis.units) for axis in axes]
+    return ReceptiveField(tuple(sizes), tuple(steps), tuple(_number(f.start) for f in fields))
 
 
 def _number(value: Any) -> float:

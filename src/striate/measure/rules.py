@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 
 from torch import Tensor
 
 from striate.measure.arithmetic import Window
-from striate.measure.axes import Axes
-from striate.measure.receptive_field import Field
+from striate.measure.axes import Axes, Axis
+from striate.measure.resizing import resized, shuffled
 from striate.probe import Call
 
 Rule = Callable[[Call, Axes, Tensor], Axes | None]
@@ -86,19 +85,26 @@ def _reduced(call: Call, axes: Axes, output: Tensor) -> Axes:
 
 
 def _dims(call: Call, ndim: int) -> set[int]:
-    given = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+    given = _dim_of(call, 2 if call.operation == "norm" else 1)
     if isinstance(given, int) and not isinstance(given, bool):
         return {given % ndim}
-    if isinstance(given, (tuple, list)):
+    if isinstance(given, (tuple, list)) and given:
         return {int(d) % ndim for d in given}
     return set(range(ndim))
 
 
-def _softmax(call: Call, axes: Axes, output: Tensor) -> Axes:
+def _dim_of(call: Call, number: int) -> object:
+    """Return what a function was given as `dim`, by that name, as `axis`, or as argument `number`; None where it was not."""
+    named = call.kwargs.get("dim", call.kwargs.get("axis"))
+    return named if named is not None or len(call.args) <= number else call.args[number]
+
+
+def _normalised(call: Call, axes: Axes, output: Tensor) -> Axes:
     """Units along the dimension that is normalised see each other; they stay where they are."""
-    dim = call.kwargs.get("dim", getattr(call.module, "dim", call.args[1] if len(call.args) > 1 else 1))
+    number = 2 if call.operation == "normalize" else 1
+    dim = getattr(call.module, "dim", _dim_of(call, number))
     place = (dim if isinstance(dim, int) else 1) % output.ndim
-    return tuple(replace(axis, field=axis.field.over(axis.units)) if axis.place == place else axis for axis in axes)
+    return tuple(_seeing_all(axis) if axis.place == place else axis for axis in axes)
 
 
 def _padded(call: Call, axes: Axes, output: Tensor) -> Axes:
@@ -112,8 +118,8 @@ def _padded(call: Call, axes: Axes, output: Tensor) -> Axes:
             found.append(axis)
             continue
         before, after = int(pads[place]), int(pads[place + 1])
-        field = replace(axis.field, start=axis.field.start - before * axis.field.stride)
-        found.append(replace(axis, field=field, units=output.shape[axis.place], path=axis.then(Window(1, 1, before, after))))
+        window = Window(1, 1, before, after)
+        found.append(replace(axis, field=axis.field.through(window), units=output.shape[axis.place], path=axis.then(window)))
     return tuple(found)
 
 
@@ -144,9 +150,9 @@ def _sliced(call: Call, axes: Axes, output: Tensor) -> Axes | None:
         if axis.merged:
             found.append(replace(axis, place=place))
             continue
-        field = Field(axis.field.size, axis.field.stride * step, axis.field.start + start * axis.field.stride)
-        cut = Window(1, step, -start, stop - axis.units) if step > 1 or start or stop != axis.units else None
-        found.append(replace(axis, field=field, place=place, units=output.shape[place], path=axis.then(cut) if cut else axis.path))
+        cut = Window(1, step, -start, stop - axis.units)
+        path = axis.then(cut) if step > 1 or start or stop != axis.units else axis.path
+        found.append(replace(axis, field=axis.field.through(cut), place=place, units=output.shape[place], path=path))
     return tuple(found)
 
 
@@ -160,24 +166,14 @@ def _thinned(call: Call, axes: Axes, output: Tensor) -> Axes:
     )
 
 
-def _resized(call: Call, axes: Axes, output: Tensor) -> Axes:
-    """Interpolation, and pixel shuffling: units lie closer (or farther) than before; linear kinds see one neighbour more."""
-    placed = call.args[3] if len(call.args) > 3 and call.operation in {"interpolate", "upsample"} else None
-    mode = str(getattr(call.module, "mode", None) or call.kwargs.get("mode") or placed or "nearest")
-    found = []
-    for axis in axes:
-        if axis.place is None or axis.units == output.shape[axis.place]:
-            found.append(axis)
-            continue
-        factor = Fraction(output.shape[axis.place], axis.units)
-        field = axis.field.resized(factor, mixed="linear" in mode or "cubic" in mode)
-        found.append(replace(axis, field=field, units=output.shape[axis.place]))
-    return tuple(found)
-
-
 def _attended(_call: Call, axes: Axes, _output: Tensor) -> Axes:
     """Attention and recurrence: every unit may see every other."""
-    return tuple(replace(axis, field=axis.field.over(axis.units)) for axis in axes)
+    return tuple(_seeing_all(axis) for axis in axes)
+
+
+def _seeing_all(axis: Axis) -> Axis:
+    """Units that stay where they are and see each other."""
+    return replace(axis, field=axis.field.covering(axis.field.over(axis.units)))
 
 
 RULES: dict[str, Rule] = {
@@ -185,12 +181,12 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("flatten", "Flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten", "Unflatten", "ravel", "view_as"), _reshaped),
     **dict.fromkeys(("permute", "transpose", "Transpose", "t", "T", "mT", "swapaxes", "swapdims", "adjoint"), _permuted),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "norm", "logsumexp", "var", "std", "prod", "median"), _reduced),
-    **dict.fromkeys(("softmax", "Softmax", "log_softmax", "LogSoftmax", "Softmin"), _softmax),
+    **dict.fromkeys(("softmax", "Softmax", "log_softmax", "LogSoftmax", "Softmin", "normalize"), _normalised),
     "pad": _padded,
     "getitem": _sliced,
     "PadShortcut": _thinned,
-    **dict.fromkeys(("interpolate", "upsample", "Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d"), _resized),
-    **dict.fromkeys(("pixel_shuffle", "PixelShuffle", "pixel_unshuffle", "PixelUnshuffle"), _resized),
+    **dict.fromkeys(("interpolate", "upsample", "Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d"), resized),
+    **dict.fromkeys(("pixel_shuffle", "PixelShuffle", "pixel_unshuffle", "PixelUnshuffle"), shuffled),
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward", "MultiheadAttention", "LSTM", "GRU", "RNN"), _attended),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "cumsum", "roll", "flip", "sort"), _attended),
 }
@@ -199,12 +195,22 @@ relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish glu hardtanh hard
 tanhshrink hardshrink softshrink threshold exp log log1p erf sqrt rsqrt abs neg pow square reciprocal sign sin cos round floor ceil clamp
 clamp_min clamp_max clip nan_to_num add sub rsub mul div rdiv divide multiply subtract floor_divide remainder maximum minimum where lerp
 addcmul addcdiv masked_fill fill zero copy dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout
-batch_norm layer_norm group_norm instance_norm rms_norm normalize local_response_norm cat concat concatenate chunk split embedding
+batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm cat concat concatenate chunk split embedding
 channel_shuffle contiguous to float half double bfloat16 type_as clone detach expand expand_as broadcast_to eq ne lt le gt ge rpow positive
 real cpu cuda
 """
 POINTWISE = frozenset(_PLAIN.split())
 """Functions that work place by place (or along the channels); what is neither here nor among the rules cannot be followed."""
+
+
+def pointwise(call: Call) -> bool:
+    """Tell whether a function works place by place."""
+    return call.operation in POINTWISE or _of_two(call)
+
+
+def constant(call: Call) -> bool:
+    """Tell whether a function takes from its input no more than the shape, the type and the device."""
+    return call.module is None and (call.operation.endswith("_like") or call.operation.startswith("new_"))
 
 
 def rule_of(call: Call) -> Rule | None:
@@ -213,4 +219,9 @@ def rule_of(call: Call) -> Rule | None:
         return _padded
     if call.module is not None and call.operation.endswith("Linear"):
         return _linear
-    return RULES.get(call.operation)
+    return None if _of_two(call) else RULES.get(call.operation)
+
+
+def _of_two(call: Call) -> bool:
+    """Whether it is the larger or the smaller of two tensors, place by place, and no maximum over dimensions."""
+    return call.operation in ("max", "min") and isinstance(call.kwargs.get("other", call.args[1] if len(call.args) > 1 else None), Tensor)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from striate.measure.axes import Axes, joined
-from striate.measure.receptive_field import Field
-from striate.measure.rules import POINTWISE, rule_of
+from striate.measure.resizing import shares
+from striate.measure.rules import pointwise, rule_of
 from striate.measure.windows import Sliding
 from striate.probe import Call
 
@@ -30,7 +30,7 @@ def spread(call: Call, given: Sequence[Axes | None], slid: Sliding | None) -> Ax
     if rule is not None:
         first = given[0] if given and given[0] else known[0]
         return rule(call, first, output)
-    if call.inside or (call.module is None and call.operation not in POINTWISE):
+    if call.inside or (call.module is None and not pointwise(call)):
         return None
     return joined(known, output)
 
@@ -47,8 +47,7 @@ def _slid(slid: Sliding, axes: Axes, output: Tensor) -> Axes | None:
             return None
         number = axis.place - first
         if slid.uneven:
-            kernel, step = slid.uneven[number]
-            field = Field(axis.field.size + int((kernel - 1) * axis.field.stride), axis.field.stride * step, axis.field.start)
+            field = axis.field.read(*shares(slid.uneven[number][1]), output.shape[axis.place])
             found.append(replace(axis, field=field, units=output.shape[axis.place], path=None))
             continue
         window = slid.windows[number]
