@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from striate.core.contracts import ModelSpec
-from striate.core.errors import ArgumentError, StorageError, nearest
+from striate.core.errors import ArgumentError, StorageError
 from striate.core.storage import file_digest
 from striate.core.tensors import save_tensors
 from striate.surgery.following import LOADED
 from striate.zoo.published import LICENCE, fetch, imagenet_classes, known_file, published
+from striate.zoo.weight_files import read_weights, without_prefix
+from striate.zoo.weight_fit import AUXILIARY, LISTED, check_names, check_values, heads, own_tensors
+from striate.zoo.weight_origin import difference
 
 if TYPE_CHECKING:
     from striate.pixels import Preprocess
 
-LISTED = 8
-"""How many keys of one kind an error lists before it only counts the rest."""
-AUXILIARY = re.compile(r"(aux\d|AuxLogits)[.]")
-"""Heads beside the chain, used in training only; a network built without them leaves them in the file."""
 OLD_NAMES = re.compile(r"[.](norm|relu|conv)[.]([12])[.]")
 """torchvision's DenseNet files say norm.1 where its code, and ours, says norm1."""
 PREPROCESS = "preprocess."
@@ -53,27 +50,37 @@ def load_weights(model: nn.Module, weights: str | Path, *, partial: bool = False
 
     `weights` is a path, or `published` for the file torchvision publishes for this architecture (`published:IMAGENET1K_V2` for one of several),
     fetched once and verified by the hash in its name. Numbers are converted to the model's precision. A head for another number of classes keeps its
-    fresh values and is named in the result; with `partial` so do tensors that the file lacks. Any other missing, unexpected or misshaped key raises
-    `StorageError` listing all of them, and the model stays as it was.
+    fresh values and is named in the result; with `partial` so do tensors that the file lacks.
+
+    Raises `ArgumentError` for a model that nothing can be copied into, `StorageError` for a file that cannot be read, for any other missing,
+    unexpected or misshaped key (all are listed), for values that would be lost (sparse, without memory, whole or complex numbers for floats, nothing
+    but NaN), and for weights that striate stored from a network that computes something else from the same tensors. Then the model stays as it was.
     """
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model: got {type(model).__name__}, expected an nn.Module")
+    if not isinstance(weights, (str, Path)):
+        raise ArgumentError(f"weights: got {type(weights).__name__}, expected the path of a .safetensors or .pth file, or 'published'")
     path = _located(model, weights)
-    found, facts = _read(path)
-    wanted = model.state_dict()
-    found, notes = _adjusted(wanted, found)
+    wanted = own_tensors(model)
+    found, told = read_weights(path)
+    facts, stored, own = _facts(path, told, found), _stored(path, told), getattr(model, "spec", None)
+    found, notes = _adjusted(wanted, without_prefix(found))
     notes.insert(0, f"{path.name}: {len(found)} tensors")
-    heads = _heads(wanted, found)
-    for head, (have, want) in heads.items():
+    fresh_heads = heads(wanted, found)
+    for head, (have, want) in fresh_heads.items():
         notes.append(f"{head} is for {have} classes in the file and {want} here: it keeps its fresh values and needs training")
     counters = {key for key in wanted if key.endswith("num_batches_tracked")} - set(found)  # files older than this counter lack it
     absent = [key for key in wanted if key not in found and key not in counters] if partial else []
-    fresh = (*heads, *dict.fromkeys(key.rpartition(".")[0] for key in absent if key.rpartition(".")[0] not in heads))
+    fresh = (*fresh_heads, *dict.fromkeys(key.rpartition(".")[0] for key in absent if key.rpartition(".")[0] not in fresh_heads))
     if absent:
-        notes.append(f"{len(absent)} tensors are not in the file and keep their fresh values: {', '.join(fresh[len(heads) :][:LISTED])}")
-    skipped = {key for key in wanted if key.rpartition(".")[0] in heads} | counters | set(absent)
-    _fit(path, wanted, found, skipped)
+        notes.append(f"{len(absent)} tensors are not in the file and keep their fresh values: {', '.join(fresh[len(fresh_heads) :][:LISTED])}")
+    skipped = {key for key in wanted if key.rpartition(".")[0] in fresh_heads} | counters | set(absent)
+    check_names(path, wanted, found, skipped, stored=stored.name if stored and isinstance(own, ModelSpec) and own.name != stored.name else None)
     taken = [key for key in wanted if key not in skipped]
     if not taken:
         raise StorageError(f"{path}: holds none of this network's tensors; nothing was loaded")
+    notes += check_values(path, wanted, found, taken, {name for name, _ in model.named_parameters(remove_duplicate=False)})
+    notes += _check_origin(path, stored, own, dict.fromkeys(key.rpartition(".")[0] for key in taken) if absent else None)
     with torch.no_grad():
         for key in taken:
             wanted[key].copy_(found[key])
@@ -146,17 +153,54 @@ def _located(model: nn.Module, weights: str | Path) -> Path:
     return path
 
 
-def _facts(path: Path, note: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return what travels with the weights: from the file's own note, or from what is known of a published file."""
+def _facts(path: Path, told: Mapping[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Return what travels with the weights, from what the file says or what is known of a published one; take its tensors out of `tensors`."""
     from striate.pixels import Preprocess
 
+    extra = {key.removeprefix(PREPROCESS): tensors.pop(key) for key in list(tensors) if told.get("preprocess") and key.startswith(PREPROCESS)}
     known = known_file(path.name)
     if known:
         return {"preprocess": known.preprocess, "classes": imagenet_classes(), "licence": LICENCE}
-    told: dict[str, Any] = {"classes": tuple(note.get("classes", ())), "licence": note.get("licence", "")}
-    if note.get("preprocess"):
-        told["preprocess"] = Preprocess.from_json(note["preprocess"], tensors)
-    return told
+    classes, licence, preprocess = told.get("classes", []), told.get("licence", ""), told.get("preprocess")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or not isinstance(licence, str):
+        raise StorageError(f"{path}: what it says of its classes and licence is not what striate writes. Fetch or copy it again")
+    facts: dict[str, Any] = {"classes": tuple(classes), "licence": licence}
+    if preprocess:
+        try:
+            facts["preprocess"] = Preprocess.from_json(preprocess, extra)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StorageError(f"{path}: the preprocessing it keeps cannot be read ({error}). Fetch or copy it again") from error
+    return facts
+
+
+def _stored(path: Path, told: Mapping[str, Any]) -> ModelSpec | None:
+    """Return how the network was built that the file's weights come from; None where nothing says it."""
+    known, model = known_file(path.name), told.get("model")
+    if known:
+        return ModelSpec(known.architecture, 1000, (3, known.size, known.size))
+    if model is None:
+        return None
+    if not isinstance(model, dict) or not isinstance(model.get("name"), str) or not isinstance(model.get("options", {}), dict):
+        raise StorageError(f"{path}: what it says of its network is not what striate writes. Fetch or copy it again")
+    return ModelSpec(model["name"], 0, (), model.get("options", {}))  # not run on a file's word: weight_origin compares the zoo's own networks only
+
+
+def _check_origin(path: Path, stored: ModelSpec | None, own: object, part: Collection[str] | None) -> list[str]:
+    """Raise `StorageError` where the file's network computes something else; return a note where it bears another name and this cannot be told."""
+    if stored is None or not isinstance(own, ModelSpec):
+        return []
+    try:
+        detail = difference(stored, own, part)
+    except LookupError:
+        return [f"stored from {stored.name}, loaded into {own.name}: names and shapes fit; whether both compute the same is not known"]
+    if detail:
+        another = f"Build {stored.name} for it, or load weights of {own.name}" if stored.name != own.name else "Build the network with its options"
+        raise StorageError(
+            f"{path}: holds weights of {stored.name}, this network is {own.name}: names and shapes fit, but it computes something else from them "
+            f"({detail}); nothing was loaded. {another}"
+        )
+    where = "" if part is None else " where it was loaded"
+    return [f"stored from {stored.name}, which computes the same as {own.name}{where}"] if stored.name != own.name else []
 
 
 def _adjusted(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -172,102 +216,3 @@ def _adjusted(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tupl
         notes.append(f"{heads} left in the file: this network is built without auxiliary heads")
         renamed = {key: value for key, value in renamed.items() if key not in aside}
     return renamed, notes
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return a file's tensors and what travels with them."""
-    if not path.is_file():
-        close = nearest(path.name, (p.name for p in path.parent.iterdir())) if path.parent.is_dir() else []
-        raise StorageError(
-            f"{path}: no such file." + (f" Did you mean {' or '.join(close)}?" if close else " Give the path of a .safetensors or .pth file")
-        )
-    if path.suffix == ".safetensors":
-        tensors, note = _read_safetensors(path)
-        extra = {key.removeprefix(PREPROCESS): tensors.pop(key) for key in list(tensors) if key.startswith(PREPROCESS)}
-        return _without_prefix(tensors), _facts(path, note, extra)
-    if path.suffix not in (".pth", ".pt"):
-        raise StorageError(f"{path}: cannot tell the format of {path.suffix or 'a file without suffix'}; expected .safetensors, .pth or .pt")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise StorageError(
-            f"{path}: is not a file of plain tensors ({str(error).splitlines()[0]}). Save the model's state_dict, best as .safetensors"
-        ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise StorageError(f"{path}: holds {type(content).__name__}, expected a state dict: names and tensors")
-    return _without_prefix(dict(content)), _facts(path, {}, {})
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors, ties written once restored, and the note striate puts beside them."""
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the handle is no mapping
-            note = json.loads((file.metadata() or {}).get("striate", "{}"))
-    except (SafetensorError, OSError) as error:
-        raise StorageError(f"{path}: is not a whole safetensors file ({error}). Fetch or copy it again") from error
-    tensors |= {name: tensors[original] for name, original in note.get("ties", {}).items()}
-    return tensors, note.get("facts", {})
-
-
-def _without_prefix(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take off the prefix that data-parallel training or compiling puts before every name."""
-    for prefix in ("module.", "_orig_mod."):
-        if found and all(key.startswith(prefix) for key in found):
-            found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return found
-
-
-def _heads(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
-    """Return the modules whose tensors differ in the number of classes and in nothing else: path -> (in the file, here).
-
-    A network's last module with weights is its head, and auxiliary heads that differ by the same numbers; anything else misshaped is a misfit.
-    """
-    modules = list(dict.fromkeys(key.rpartition(".")[0] for key in wanted))
-    if not modules:
-        return {}
-    sizes = {module: _sizes(module, wanted, found) for module in modules if module == modules[-1] or AUXILIARY.match(f"{module}.")}
-    last = sizes[modules[-1]]
-    if last is None or last[0] == last[1]:
-        return {}
-    return {module: last for module, size in sizes.items() if size == last}
-
-
-def _sizes(module: str, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[int, int] | None:
-    """Return a module's outputs in the file and here, None where its tensors differ in more than that."""
-    keys = [key for key in wanted if key.rpartition(".")[0] == module]
-    if not all(key in found and found[key].ndim and wanted[key].ndim and found[key].shape[1:] == wanted[key].shape[1:] for key in keys):
-        return None
-    sizes = {(found[key].shape[0], wanted[key].shape[0]) for key in keys}
-    return next(iter(sizes)) if len(sizes) == 1 else None
-
-
-def _fit(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], skipped: set[str]) -> None:
-    missing = [key for key in wanted if key not in found and key not in skipped]
-    unexpected = [key for key in found if key not in wanted]
-    misshaped = [key for key in wanted if key in found and key not in skipped and found[key].shape != wanted[key].shape]
-    if not (missing or unexpected or misshaped):
-        return
-    kinds = {
-        "missing in the file": [_with_near(key, unexpected) for key in missing],
-        "unknown to the model": [_with_near(key, missing) for key in unexpected],
-        "of another shape": [f"{key} ({_spell(found[key])} in the file, {_spell(wanted[key])} here)" for key in misshaped],
-    }
-    lines = [f"{path}: does not fit this network; nothing was loaded."]
-    for kind, keys in kinds.items():
-        if keys:
-            more = f", and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-            lines.append(f"  {len(keys)} {kind}: {', '.join(keys[:LISTED])}{more}")
-    raise StorageError("\n".join(lines))
-
-
-def _with_near(key: str, others: list[str]) -> str:
-    close = nearest(key, others, 1)
-    return f"{key} (nearest: {close[0]})" if close else key
-
-
-def _spell(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a single number"
