@@ -63,6 +63,17 @@ def test_ceil_mode_is_torchs(size, kernel, stride, padding):
     assert arithmetic.output_size(size, kernel, stride=stride, padding=padding, ceil=True) == wanted
 
 
+@given(kernel=st.integers(1, 6), padding=st.integers(0, 6))
+def test_a_pools_padding_is_refused_where_torch_refuses_it(kernel, padding):
+    try:
+        places = F.max_pool1d(torch.zeros(1, 1, 9), kernel, padding=padding).shape[-1]
+    except RuntimeError:
+        with pytest.raises(ArgumentError, match=f"padding: got {padding} for a window of {kernel}, expected at most half of it"):
+            pool((9, 1), kernel, padding=padding)
+    else:
+        assert pool((9, 1), kernel, padding=padding).shape == (places, 1)
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even")
 @given(kernel=st.integers(1, 7), dilation=st.integers(1, 3), size=st.integers(20, 30))
 def test_same_padding_is_torchs_and_keeps_the_size(kernel, dilation, size):

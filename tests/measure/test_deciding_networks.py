@@ -1,4 +1,4 @@
-"""Networks that decide by numbers they compute, and those whose shapes are not known yet."""
+"""Networks that decide by numbers they compute, those whose shapes are not known yet, and those nobody can look into."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from striate.core.errors import ArgumentError
-from striate.measure import summary
+from striate.measure import summary, wire
 
 
 class Masked(nn.Module):
@@ -37,3 +37,15 @@ def test_a_layer_without_a_shape_is_told():
         summary(model, (1, 4, 4))
     model(torch.zeros(1, 1, 4, 4))
     assert summary(model, (1, 4, 4)).totals.parameters == 51
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_scripted_code_is_refused_as_nothing_in_it_can_be_counted():
+    plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    for measure in (summary, wire):
+        for closed in (torch.jit.script(plain), torch.jit.trace(plain, torch.zeros(1, 3, 16, 16))):
+            with pytest.raises(ArgumentError, match=r"model: the network is scripted or traced .*give the network it was made from"):
+                measure(closed, (3, 16, 16))
+            with pytest.raises(ArgumentError, match=r"model: 0 is scripted or traced"):
+                measure(nn.Sequential(closed, nn.Flatten()), (3, 16, 16))
+    assert summary(plain, (3, 16, 16)).totals.multiply_adds == 42_336

@@ -97,6 +97,30 @@ def test_a_chain_is_the_network_it_spells():
     assert [part.title for part in found.parts] == [piece.strip() for piece in chain.split("->") if "(" in piece]
 
 
+def test_a_batch_norm_has_its_parameters_and_its_row():
+    from striate.measure import summary
+
+    found = stack("conv(8, 3, bias=no) -> batchnorm -> leaky(0.1) -> gap -> linear(10) -> batchnorm -> elu -> linear(5)", (28, 28, 3))
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False),
+        nn.BatchNorm2d(8),
+        nn.LeakyReLU(0.1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
+        nn.BatchNorm1d(10),
+        nn.ELU(),
+        nn.Linear(10, 5),
+    )
+    measured = summary(net, (3, 28, 28))
+    assert found.parameters == sum(p.numel() for p in net.parameters())
+    assert found.multiply_adds == measured.totals.multiply_adds
+    assert found.activations == measured.totals.activations - 3 * 28 * 28
+    assert tuple(field.size for field in found.fields) == measured.boxes[-1].receptive_field.size
+    assert [(part.title, part.parameters) for part in found.parts[:3]] == [("conv(8, 3, bias=no)", 216), ("batchnorm", 16), ("gap", 0)]
+    assert stack("conv(8, 3, bias=no) -> batchnorm", (28, 28, 3)).parameters == 232
+
+
 def test_words_are_read():
     one, two = parse("2 * conv(8, size=3x5, stride=2, padding=same, bias=no)")
     assert one == two
@@ -116,6 +140,8 @@ def test_words_are_read():
         ("conv(8, 3, strid=2)", "unknown option of conv 'strid'. Did you mean stride"),
         ("conv(8, a)", "size is 'a', expected a whole number"),
         ("conv(8, 3, bias=2)", "bias is '2', expected true or false"),
+        ("maxpool(2, stride=2, padding=2)", "maxpool.* on 6x6x3: padding: got 2 for a window of 2, expected at most half of it"),
+        ("conv(2, 6x6) -> linear(4) -> gap", "gap on 4: input: got 4, expected height x width x channels"),
         ("conv(8, 9x9)", "conv.8, 9x9. on 6x6x3: kernel 9 does not fit into 6 pixels"),
     ],
 )

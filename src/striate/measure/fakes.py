@@ -55,7 +55,7 @@ class Weightless:
 def built(model: nn.Module | Callable[[], nn.Module]) -> tuple[nn.Module, tuple[str, ...]]:
     """Return a network as it is, or what a function builds when called on torch's meta device, where no weight is allocated; and notes.
 
-    Raises `ArgumentError` for anything else.
+    Raises `ArgumentError` for anything else, and for scripted or traced code, inside of which nothing can be seen.
     """
     said: tuple[str, ...] = ()
     if not isinstance(model, nn.Module):
@@ -66,6 +66,12 @@ def built(model: nn.Module | Callable[[], nn.Module]) -> tuple[nn.Module, tuple[
             came = f"a function that returned {type(made).__name__}" if callable(model) else type(model).__name__
             raise ArgumentError(f"model: got {came}, expected an nn.Module, or a function that builds one")
         model = made
+    closed = next((path for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)), None)
+    if closed is not None:
+        raise ArgumentError(
+            f"model: {closed or 'the network'} is scripted or traced (torch.jit), so what it does inside cannot be seen or counted; "
+            "give the network it was made from"
+        )
     lazy = next((path for path, parameter in model.named_parameters() if nn.parameter.is_lazy(parameter)), None)
     if lazy is not None:
         raise ArgumentError(f"model: {lazy} has no shape yet, for its layer is lazy; call the model once on a batch, then it has one")

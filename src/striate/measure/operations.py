@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from striate.core.errors import ArgumentError
 from striate.measure.arithmetic import Fit, Pads, Sides, Window, counted, fit, sides, spell, window
@@ -113,12 +113,33 @@ def pool(
     ceil: bool = False,
     fields: Fields | None = None,
 ) -> Figures:
-    """Return the figures of max, average or L2 pooling over `size`; `stride` is the size where none is given (O5). Raises `ArgumentError`."""
+    """Return the figures of max, average or L2 pooling over `size`; `stride` is the size where none is given (O5).
+
+    Raises `ArgumentError`, also where the padding is more than half the window.
+    """
     *space, channels = _shape(input)
     windows = _windows(len(space), size, size if stride is None else stride, padding, 1, ceil=ceil)
+    for w in windows:
+        if 2 * max(w.before, w.after) > w.kernel:
+            raise ArgumentError(f"padding: got {w.before} for a window of {w.kernel}, expected at most half of it: a window must see the input")
     out = _places(space, windows)
     steps = {**_size_steps(space, windows, out), "parameters": "none: a pool has nothing to learn", "channels": f"{channels}, as in the input"}
     return _figures("pool", input, (*out, channels), 0, 0, fields, windows, steps)
+
+
+def global_pool(input: Sequence[int], *, fields: Fields | None = None) -> Figures:  # noqa: A002
+    """Return the figures of global average pooling: one number a channel, as a vector (O9). Raises `ArgumentError`."""
+    *space, channels = _shape(input)
+    seen = _whole(fields, space)
+    steps = {"output": f"the mean of {'·'.join(map(str, space))} values of each of {channels} channels", "parameters": "none: a mean has none"}
+    return _figures("global pool", input, (channels,), 0, 0, seen, (), steps)
+
+
+def batch_norm(input: Sequence[int], *, fields: Fields | None = None) -> Figures:  # noqa: A002
+    """Return the figures of batch normalisation: a scale and a shift for each channel; its output is not counted, as `summary` does not."""
+    shape = _shape(input, least=1)
+    steps = {"parameters": f"2 for each of {counted(shape[-1], 'channel')} = {2 * shape[-1]:,}"}
+    return replace(_figures("batch norm", shape, shape, 2 * shape[-1], 0, fields, (), steps), activations=0)
 
 
 def linear(input: Sequence[int] | int, outputs: int, *, bias: bool = True, fields: Fields | None = None) -> Figures:  # noqa: A002
@@ -126,8 +147,7 @@ def linear(input: Sequence[int] | int, outputs: int, *, bias: bool = True, field
     shape = _shape((input,) if isinstance(input, int) else input, least=1)
     _at_least("outputs", outputs)
     values = math.prod(shape)
-    given = fields if fields is not None else tuple(Field() for _ in shape[:-1])
-    seen = tuple(f.over(units) for f, units in zip(given, shape, strict=False))
+    seen = fields if fields is not None and len(shape) == 1 else _whole(fields, shape[:-1])
     many = f"{'·'.join(map(str, shape))} = {values:,}" if len(shape) > 1 else f"{values:,}"
     steps = {
         "inputs": many,
@@ -162,6 +182,12 @@ def locally_connected(
         "shared instead": f"a convolution has {filters * (values + bias):,} parameters for the same output",
     }
     return _figures("locally connected", input, (*out, filters), units * (values + bias), units * values, fields, windows, steps)
+
+
+def _whole(fields: Fields | None, space: Sequence[int]) -> Fields:
+    """The fields of what sees all places."""
+    given = fields if fields is not None else tuple(Field() for _ in space)
+    return tuple(f.over(units) for f, units in zip(given, space, strict=True))
 
 
 def misfit_sentences(space: Sequence[int], misfits: Sequence[Fit]) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
     conv(64, 7x7, stride=2, padding=3) -> relu -> maxpool(3, stride=2) -> 2 * conv(64, 3x3, padding=same) -> flatten -> linear(10)
 
-`conv(FILTERS, SIZE)`, `local(FILTERS, SIZE)`, `maxpool(SIZE)`, `avgpool(SIZE)`, `linear(OUTPUTS)`; `relu`, `sigmoid`, `tanh` and `flatten` change no
-figure. Options are `stride`, `padding` (a number, same or valid), `dilation`, `groups`, `bias`. `5 * conv(...)` stands for five in a row.
+`conv(FILTERS, SIZE)`, `local(FILTERS, SIZE)`, `maxpool(SIZE)`, `avgpool(SIZE)`, `l2pool(SIZE)`, `gap` (the mean of each map), `linear(OUTPUTS)`;
+`batchnorm` has two parameters a channel; `relu`, `leaky`, `elu`, `sigmoid`, `tanh`, `softmax`, `dropout`, `lrn` and `flatten` change no figure.
+Options are `stride`, `padding` (a number, same or valid), `dilation`, `groups`, `bias`. `5 * conv(...)` stands for five in a row.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from striate.core.errors import ArgumentError, unknown_name
 from striate.measure.arithmetic import Pads, Sides, spell
-from striate.measure.operations import Fields, Figures, convolution, linear, locally_connected, pool
+from striate.measure.operations import Fields, Figures, batch_norm, convolution, global_pool, linear, locally_connected, pool
 from striate.measure.receptive_field import Field, join
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -23,6 +24,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "local": ("filters", "size"),
     "maxpool": ("size",),
     "avgpool": ("size",),
+    "l2pool": ("size",),
     "linear": ("outputs",),
 }
 """What stands in the brackets without a name, in order; all of it is needed."""
@@ -31,11 +33,14 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "local": ("stride", "padding", "bias"),
     "maxpool": ("stride", "padding", "ceil"),
     "avgpool": ("stride", "padding", "ceil"),
+    "l2pool": ("stride", "padding", "ceil"),
     "linear": ("bias",),
 }
-PLAIN = ("relu", "sigmoid", "tanh", "flatten", "softmax", "dropout", "batchnorm", "lrn")
-"""Operations that move no number's place; their parameters (a batch norm's two a channel) are not counted here."""
-_CALL = re.compile(r"(?:(?P<times>\d+)\s*[*·×]\s*)?(?P<name>[a-z_]+)\s*(?:\((?P<inside>[^()]*)\))?")
+BARE = {"batchnorm": batch_norm, "gap": global_pool}
+"""Operations without settings that change a figure."""
+PLAIN = ("relu", "leaky", "elu", "sigmoid", "tanh", "flatten", "softmax", "dropout", "lrn")
+"""Operations that move no number's place and have no parameters."""
+_CALL = re.compile(r"(?:(?P<times>\d+)\s*[*·×]\s*)?(?P<name>[a-z_][a-z_0-9]*)\s*(?:\((?P<inside>[^()]*)\))?")
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ def _together(operation: str, given: tuple[int, ...], shape: tuple[int, ...], se
 
 def _figures_of(step: Step, shape: tuple[int, ...], seen: Fields, padding: Pads) -> Figures:
     settings = dict(step.settings)
+    if step.name in BARE:
+        return BARE[step.name](shape, fields=seen)
     if step.name == "linear":
         return linear(shape, settings.pop("outputs"), fields=seen, **settings)
     settings.setdefault("padding", 0 if padding == "same" and settings.get("stride", 1) != 1 else padding)
@@ -127,17 +134,17 @@ def _figures_of(step: Step, shape: tuple[int, ...], seen: Fields, padding: Pads)
 
 
 def _stride_one(step: Step) -> Step:
-    if step.name not in ("maxpool", "avgpool") or "stride" in step.settings:
+    if step.name not in ("maxpool", "avgpool", "l2pool") or "stride" in step.settings:
         return step
     return Step(step.name, step.text, {**step.settings, "stride": 1})
 
 
 def _step(match: re.Match[str], text: str) -> Step:
     name, inside = match["name"], match["inside"]
-    if name in PLAIN:
+    if name in PLAIN or name in BARE:
         return Step(name, text)
     if name not in ARGUMENTS:
-        raise unknown_name("operation", name, [*ARGUMENTS, *PLAIN])
+        raise unknown_name("operation", name, [*ARGUMENTS, *BARE, *PLAIN])
     wanted, given = list(ARGUMENTS[name]), [word.strip() for word in (inside or "").split(",") if word.strip()]
     settings: dict[str, Any] = {}
     for word in given:

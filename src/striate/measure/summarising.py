@@ -33,7 +33,8 @@ def summary(model: nn.Module | Callable[[], nn.Module], input: Input, *, batch: 
     C H W, or (L,): tokens where the network begins with an embedding, else a vector; a tensor brings its own batch and type; several inputs come as
     a list. All figures are for `batch` samples. The network is taken in eval mode; `stored` is what training would keep.
 
-    Raises `ArgumentError` when the input does not run through the model, and with `strict` when a stride does not fit.
+    Raises `ArgumentError` when the input does not run through the model, when part of it is scripted (torch.jit), and with `strict` when a stride
+    does not fit.
     """
     given, said = built(model)
     twin, inputs, recording = recorded(given, input, batch)

@@ -53,7 +53,7 @@ def wire(model: nn.Module | Callable[[], nn.Module], input: Any, *, depth: int |
 
     `depth` folds everything more than that many names deep into its block: 1 shows the stages; 0 shows every operation. None chooses the most
     detail that still gives no more than 90 boxes, and no more than two arrows a box. Straight runs (convolution, norm, activation) share a box.
-    Raises `ArgumentError` when the input does not run through the model.
+    Raises `ArgumentError` when the input does not run through the model, or part of it is scripted (torch.jit).
     """
     if depth is not None and depth < 0:
         raise ArgumentError(f"depth: got {depth}, expected 0 (everything) or more")
