@@ -15,6 +15,7 @@ def test_exit_codes_follow_the_kind_of_error():
         "DataError": 3,
         "PictureError": 3,
         "StorageError": 4,
+        "UnwritableError": 4,
         "RunInUseError": 4,
         "TrainingError": 5,
         "DivergenceError": 5,

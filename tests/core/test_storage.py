@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 
-from striate.core.errors import RunInUseError, StorageError
+from striate.core.errors import RunInUseError, StorageError, UnwritableError
 from striate.core.storage import atomic, cache_folder, clear_leftovers, digest, download, file_digest, lock, read_json, write_json, write_text
 
 
@@ -50,6 +53,59 @@ def test_a_finished_write_replaces_makes_folders_and_keeps_the_usual_permissions
     plain = tmp_path / "plain"
     plain.touch()
     assert target.stat().st_mode == plain.stat().st_mode
+
+
+def refused(number):
+    """What the system says, and of which file of its own."""
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), ".x.json.temporary.tmp")
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, r"x\.json: cannot be written \(permission denied\); choose another place"),
+        (errno.EROFS, r"x\.json: cannot be written \(read-only file system\); choose another place"),
+        (errno.ENOENT, r"x\.json: cannot be written \(no file can be made there\); choose another place"),
+        (errno.ENOSPC, r"x\.json: cannot be written \(no space left on device\); free some space, or choose another place"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_by_the_file_asked_for(tmp_path, monkeypatch, number, said):
+    monkeypatch.setattr(tempfile, "mkstemp", refused(number))
+    with pytest.raises(StorageError, match=said) as told:
+        write_json(tmp_path / "x.json", {})
+    assert isinstance(told.value, OSError), "who takes a file that cannot be written lightly goes on doing so"
+    assert told.value.errno == number
+    assert "temporary" not in str(told.value)
+
+
+def test_a_disk_that_fills_up_is_told_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", refused(errno.ENOSPC))
+    with pytest.raises(UnwritableError, match=r"x\.json: cannot be written \(no space left"):
+        write_json(tmp_path / "x.json", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_writer_meets_elsewhere_is_not_taken_for_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), atomic(tmp_path / "x.json") as stream:
+        stream.write((tmp_path / "elsewhere").read_bytes())
+
+
+def test_folders_and_files_in_the_way_are_told(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UnwritableError, match=r"folder: cannot be written \(is a directory\)"):
+        write_text(tmp_path / "folder", "")
+    with pytest.raises(UnwritableError, match=r"file/x\.json: cannot be written \(.*file is a file\)"):
+        write_text(tmp_path / "file" / "x.json", "")
+    with pytest.raises(UnwritableError, match=r"file/run: cannot be written \(not a directory\)"), lock(tmp_path / "file" / "run" / ".lock"):
+        pass
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UnwritableError, match=r"file/packs: cannot be written \(not a directory\); set STRIATE_CACHE"):
+        cache_folder("packs")
 
 
 def test_json_comes_back_and_broken_json_names_its_file(tmp_path):

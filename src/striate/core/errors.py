@@ -49,6 +49,10 @@ class StorageError(StriateError):
     exit_code = 4
 
 
+class UnwritableError(StorageError, OSError):
+    """A file or folder cannot be made or written; the text names the one that was asked for, `errno` is the system's number."""
+
+
 class RunInUseError(StorageError):
     """Another process is writing to this run folder."""
 

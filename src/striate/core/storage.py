@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from striate.core.contracts import dump_json
-from striate.core.errors import ArgumentError, RunInUseError, StorageError
+from striate.core.errors import ArgumentError, RunInUseError, StorageError, UnwritableError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when the disk, or one's share of it, is full."""
 LEAST_DIGITS = 8
 """Of a checksum: what a file's own name usually carries."""
 
 
 def cache_folder(*parts: str) -> Path:
-    """Return (and make) a folder under striate's cache: `$STRIATE_CACHE`, else the platform's user cache."""
+    """Return (and make) a folder under striate's cache: `$STRIATE_CACHE`, else the platform's user cache. Raises `UnwritableError`."""
     home = os.environ.get("STRIATE_CACHE")
     if home:
         root = Path(home)
@@ -28,7 +31,8 @@ def cache_folder(*parts: str) -> Path:
 
         root = user_cache_path("striate")
     folder = root.joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder, "set STRIATE_CACHE to a folder that can be written to"):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -37,18 +41,21 @@ def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on a clean exit it is flushed to disk and takes `path`'s place in one step.
 
     A crash at any moment leaves either the old file or the new one, whole. On an exception the temporary file is removed.
+    Raises `UnwritableError`, which names `path`, where no file can be made or the disk is full.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    with _writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with _writing(target, only=FULL), os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+        with _writing(target):
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
         _sync_folder(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -84,14 +91,18 @@ def clear_leftovers(folder: Path) -> None:
 
 @contextmanager
 def lock(path: str | Path, *, wait: float = -1, busy: str | None = None) -> Iterator[None]:
-    """Hold an inter-process lock on the file `path`. `wait` seconds (-1: for ever); then raises `RunInUseError` with `busy` as its text."""
+    """Hold an inter-process lock on the file `path`. `wait` seconds (-1: for ever); then raises `RunInUseError` with `busy` as its text.
+
+    Raises `UnwritableError`, which names the folder, where no lock can be made.
+    """
     from filelock import FileLock, Timeout
 
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(str(target), timeout=wait)
-        held.acquire()
+        with _writing(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(str(target), timeout=wait)
+            held.acquire()
     except Timeout:
         raise RunInUseError(busy or f"{target.parent} is in use by another process; wait for it or choose another folder") from None
     try:
@@ -175,6 +186,23 @@ def _whole(done: int, total: int | None) -> None:
     """Raise when a reply ended early: reading in blocks does not."""
     if total is not None and done < total:
         raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
+
+
+@contextmanager
+def _writing(path: Path, advice: str = "choose another place", *, only: tuple[int, ...] | None = None) -> Iterator[None]:
+    """Turn what the system says against writing `path` into an `UnwritableError` that names it; `only` of these numbers, where they are given."""
+    try:
+        yield
+    except (TimeoutError, UnwritableError):
+        raise
+    except OSError as error:
+        if only is not None and error.errno not in only:
+            raise
+        ways = {errno.ENOENT: "no file can be made there", errno.EEXIST: f"{error.filename} is a file"}
+        reason = ways.get(error.errno or 0) or (error.strerror or str(error)).lower()
+        told = UnwritableError(f"{path}: cannot be written ({reason}); {'free some space, or ' * (error.errno in FULL)}{advice}")
+        told.errno = error.errno
+        raise told from error
 
 
 def _umask() -> int:
