@@ -29,7 +29,7 @@ def test_data_tells_of_a_leak_and_a_broken_file_and_draws_the_sheet(folder: Path
     sheet = folder.parent / "sheet.png"
     assert main(["data", str(folder), "--weights", "--sheet", str(sheet)]) == 0
     text = capsys.readouterr().out
-    assert "1 picture of test is also in train, byte for byte" in text
+    assert "1 picture of test is also in train, with the same pixels" in text
     assert "1 file could not be read and is left out" in text
     assert "broken.png" in text
     assert text.index("weight") < text.index("sheet.png")

@@ -16,6 +16,7 @@ from striate.data.checks import check, class_weights
 from striate.data.contact import contact_sheet
 from striate.data.dataset import Dataset, Table
 from striate.data.findings import CheckReport
+from striate.data.sources.folder import folder
 from striate.data.stores import Fixed, Ragged, Tokens, array_fingerprint
 
 
@@ -135,7 +136,7 @@ def test_exact_copies_leaks_conflicts_and_flat_pictures_are_told_apart():
     assert [(s.split, s.index) for s in found.blank] == [("test", 3)]
     assert not found.ok
     text = " ".join(found.warnings)
-    assert "1 picture of test is also in train, byte for byte" in text
+    assert "1 picture of test is also in train, with the same pixels" in text
     assert "1 picture carries more than one class (first: train/1.png (cat) and train/4.png (dog))" in text
     assert "train holds 2 superfluous copies of its own pictures" in text
     assert "1 picture is one flat colour (first: test[3] (cat))" in text
@@ -156,6 +157,42 @@ def test_near_leaks_say_how_many_pictures_of_the_test_split():
     assert any("3 pictures of test have a near duplicate in train" in warning for warning in found.warnings)
 
 
+def test_copies_are_told_by_their_pixels_for_the_files_may_differ(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    for part in ("train", "val"):
+        for number, label in enumerate(("cat", "dog")):
+            (tmp_path / "pets" / part / label).mkdir(parents=True)
+            Image.fromarray(grey[::-1] // (number + 2)).save(tmp_path / "pets" / part / label / f"own-{part}.png")
+    for part in ("train", "val"):
+        Image.fromarray(grey // (2 if part == "val" else 3)).save(tmp_path / "pets" / part / "dog" / "other.png")
+    wide, narrow = tmp_path / "pets" / "train" / "cat" / "sixteen.png", tmp_path / "pets" / "val" / "cat" / "grey.png"
+    Image.fromarray(grey.astype(np.uint16) * 257).save(wide)
+    Image.fromarray(grey).save(narrow)
+    assert wide.read_bytes() != narrow.read_bytes()
+    found = folder(tmp_path / "pets").check()
+    assert {sample.name for group in found.leaks for sample in group} >= {"train/cat/sixteen.png", "val/cat/grey.png"}
+    assert "also in train, with the same pixels" in str(found)
+    assert "same pixels" in str(found)
+    assert "byte for byte" not in str(found)
+    assert "exact" not in str(found)
+
+
+def test_an_empty_class_folder_is_something_to_mend(tmp_path):
+    for label in ("cat", "dog"):
+        for number, picture in enumerate(noise(18, 3, 8, 8, seed=len(label) + ord(label[0]))):
+            (tmp_path / "pets" / label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / "pets" / label / f"{number}.png")
+    assert folder(tmp_path / "pets").check().ok
+    (tmp_path / "pets" / "Empty").mkdir()
+    found = folder(tmp_path / "pets").check()
+    assert found.warnings == ["1 class folder holds no picture and is no class: Empty. Put pictures in, or remove it."]
+    assert "Nothing to mend" not in str(found)
+    told = json.loads(json.dumps(found.to_json()))
+    assert CheckReport.from_json(told) == found
+    del told["empty_folders"]  # written before they were looked for
+    assert CheckReport.from_json(told).empty_folders == ()
+
+
 def test_a_leak_from_validation_into_test_counts_too():
     pixels = noise(30, 1, 6, 6)
     tables = {
@@ -165,7 +202,7 @@ def test_a_leak_from_validation_into_test_counts_too():
     }
     found = check(Dataset(name="pets", classes=("cat", "dog"), tables=tables))
     assert found.warnings[0] == (
-        "3 pictures of test are also in train and val, byte for byte: figures on test come out too good. Remove them from train and val."
+        "3 pictures of test are also in train and val, with the same pixels: figures on test come out too good. Remove them from train and val."
     )
 
 
@@ -237,7 +274,7 @@ def test_many_classes_are_shown_by_their_ends():
     assert "c0 " in text
     assert "c49" in text
     assert "c20" not in text
-    assert "near copies   not looked for" in text
+    assert "near copies  not looked for" in text
 
 
 def test_unlabelled_data_is_said_to_be_so():

@@ -179,6 +179,33 @@ def test_broken_files_are_set_aside_with_reasons_and_labels_stay_right(tmp_path)
     assert any("2 of 16 files are broken" in note for note in data.notes)
 
 
+def test_folders_without_a_picture_are_counted_and_named(tmp_path):
+    plain(tmp_path / "p")
+    (tmp_path / "p" / "Empty").mkdir()
+    (tmp_path / "p" / "hidden" / "deeper").mkdir(parents=True)
+    put(tmp_path / "p" / "hidden" / "deeper" / ".1.png")
+    (tmp_path / "p" / "notes").mkdir()
+    (tmp_path / "p" / "notes" / "read.me").touch()
+    data = folder(tmp_path / "p")
+    assert data.classes == ("ant", "bee")
+    assert data.empty_folders == ("Empty", "hidden", "notes")
+    assert "3 class folders hold no picture and became no class: Empty, hidden, notes" in data.notes
+    assert data.with_preprocess(data.preprocess).empty_folders == data.empty_folders
+    assert folder(tmp_path / "p", labelled=False).empty_folders == ()
+
+
+def test_folders_without_a_picture_are_named_with_their_split(tmp_path):
+    for split in ("train", "val"):
+        plain(tmp_path / "p" / split, count=4)
+    (tmp_path / "p" / "val" / "cat").mkdir()
+    (tmp_path / "p" / "val" / "ant").rename(tmp_path / "ant")
+    (tmp_path / "p" / "val" / "ant").mkdir()
+    data = folder(tmp_path / "p")
+    assert data.empty_folders == ("val/cat",)
+    assert "1 class folder holds no picture and became no class: val/cat" in data.notes
+    assert "val has no picture of ant" in data.notes
+
+
 def test_a_class_with_broken_files_only(tmp_path):
     plain(tmp_path)
     (tmp_path / "cat").mkdir()

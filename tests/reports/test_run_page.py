@@ -68,7 +68,7 @@ def test_a_whole_run(run_folder, pictures):
         "AVX512",
         "predictions/test.npz",
         "The data: digits, with 1 warning",
-        "1 picture of test is also in train, byte for byte",
+        "1 picture of test is also in train, with the same pixels",
         "one-cycle",
     ):
         assert words in page.text, words
@@ -181,10 +181,10 @@ def test_the_data_check_is_made_when_the_folder_has_none(tmp_path, make_run):
     facts["data"] |= {"fingerprint": data.fingerprint, "splits": {"train": 20, "test": 10}}
     (folder / "run.json").write_text(json.dumps(facts))
     page = Page(report(SimpleNamespace(folder=folder, data=data)).read_text())
-    assert "1 picture of test is also in train, byte for byte" in page.text
+    assert "1 picture of test is also in train, with the same pixels" in page.text
     facts["data"]["spec"] = None
     (folder / "run.json").write_text(json.dumps(facts))
-    assert "byte for byte" in read(folder).text, "the check is kept beside the run"
+    assert "with the same pixels" in read(folder).text, "the check is kept beside the run"
     (folder / "data.json").unlink()
     assert "There is no data check to show. The data came from memory" in read(folder).text
     (folder / "data.json").write_text('{"format": 1}')

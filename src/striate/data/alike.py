@@ -1,4 +1,4 @@
-"""Which pictures are the same, byte for byte or nearly: hashes, small grey thumbnails, and a search that never compares all with all."""
+"""Which pictures are the same, pixel for pixel or nearly: hashes, small grey thumbnails, and a search that never compares all with all."""
 
 from __future__ import annotations
 

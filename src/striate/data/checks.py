@@ -54,6 +54,7 @@ def check(dataset: Dataset, *, near: bool = True) -> CheckReport:
         least=found.least,
         training=next(name for name, table in dataset.tables.items() if table is dataset.training_table),
         notes=dataset.notes,
+        empty_folders=dataset.empty_folders,
         seconds=time.perf_counter() - began,
     )
 

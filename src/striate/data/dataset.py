@@ -61,8 +61,8 @@ class Dataset:
     """A data set (a `contracts.Data`).
 
     `tables` by split name, `train` first; `source` is the registered source's name, `spec` and `options` are what `load` takes to get it again;
-    `problems` are files left out, each with its reason; `notes` say what else a reader should know. `size` (H W) is the input's size where pictures
-    have many; `given` replaces the preprocessing found from the training split.
+    `problems` are files left out, each with its reason; `notes` say what else a reader should know; `empty_folders` stand among the class folders and
+    hold no picture. `size` (H W) is the input's size where pictures have many; `given` replaces the preprocessing found from the training split.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Dataset:
     options: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[PictureError, ...] = ()
     notes: tuple[str, ...] = ()
+    empty_folders: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     given: AnyPreprocess | None = None
     whitening: str = "none"

@@ -60,7 +60,8 @@ class CheckReport:
     """What was found.
 
     `duplicates`: groups of samples with equal content; `near`: pairs and their correlation, None when not looked for; `common`: how many pairs look
-    alike but no more than much of the set does; `least`: the correlation asked for; `training`: the split that is learned from.
+    alike but no more than much of the set does; `least`: the correlation asked for; `training`: the split that is learned from; `empty_folders`:
+    those among the class folders that hold no picture.
     """
 
     name: str
@@ -75,6 +76,7 @@ class CheckReport:
     least: float = 0.98
     training: str = "train"
     notes: tuple[str, ...] = ()
+    empty_folders: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -144,7 +146,8 @@ class CheckReport:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CheckReport:
         """Rebuild a report from `to_json`'s output."""
-        given = {field.name: values[field.name] for field in dataclasses.fields(cls)}
+        given = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name != "empty_folders"}
+        given["empty_folders"] = tuple(values.get("empty_folders", ()))  # reports of earlier versions have none
         given["classes"], given["notes"], given["broken"] = tuple(given["classes"]), tuple(given["notes"]), tuple(given["broken"])
         given["splits"] = {name: _split_facts(facts) for name, facts in given["splits"].items()}
         given["blank"] = tuple(Sample(**sample) for sample in given["blank"])
@@ -186,6 +189,12 @@ def _warnings(report: CheckReport) -> Iterable[str]:
             f"{_many(len(report.broken), 'file')} could not be read and {_are(len(report.broken), 'is', 'are')} left out "
             f"(first: {first_broken['path']}: {first_broken['reason']}). {first_broken['fix']}"
         )
+    if report.empty_folders:
+        count = len(report.empty_folders)
+        yield (
+            f"{_many(count, 'class folder')} {_are(count, 'holds', 'hold')} no picture and {_are(count, 'is', 'are')} no class: "
+            f"{_listed(list(report.empty_folders))}. Put pictures in, or remove {_are(count, 'it', 'them')}."
+        )
     for split in report.splits:
         spare = sum(n - 1 for group in report.duplicates if (n := sum(sample.split == split for sample in group)) > 1)
         if spare:
@@ -210,7 +219,7 @@ def _across(report: CheckReport, one: str) -> Iterable[str]:
         if exact:
             where = _and(name for name in earlier if any(sample.split == name for group in groups for sample in group))
             yield (
-                f"{_many(exact, one)} of {split} {_are(exact, 'is', 'are')} also in {where}, byte for byte: "
+                f"{_many(exact, one)} of {split} {_are(exact, 'is', 'are')} also in {where}, {_same(report)}: "
                 f"figures on {split} come out too good. Remove {_are(exact, 'it', 'them')} from {where}."
             )
         pairs = [pair for pair in report.near_leaks if split in (pair[0].split, pair[1].split) and {pair[0].split, pair[1].split} & set(earlier)]
@@ -247,6 +256,11 @@ def _counts(report: CheckReport, one: str) -> Iterable[str]:
             f"{report.training} has {ratio:.3g} times as many {one}s of {most} as of {report.classes[least]}: "
             "train with class weights (--set class_weights=true) and watch the error of each class."
         )
+
+
+def _same(report: CheckReport) -> str:
+    """How copies agree: files that differ may hold the same pixels, and words outside the vocabulary count as one."""
+    return "with the same known words" if report.kind == "text" else "with the same pixels"
 
 
 def _many(number: int, one: str, several: str | None = None) -> str:

@@ -81,7 +81,8 @@ def _facts(report: CheckReport) -> dict[str, str]:
         known["balance"] = "even" if ratio < 1.005 else f"the largest class has {ratio:.3g} times as many as the smallest"
     known["broken"] = f"{len(report.broken):,} left out" if report.broken else "none"
     copies = sum(len(group) - 1 for group in report.duplicates)
-    known["exact copies"] = f"{copies:,}, {_groups(report.leaks)} across splits" if copies else "none"
+    told = f"{copies:,} {'copy' if copies == 1 else 'copies'}, {_groups(report.leaks)} across splits"
+    known["same words" if report.kind == "text" else "same pixels"] = told if copies else "none"
     if report.near is None:
         known["near copies"] = "not looked for"
     else:

@@ -86,9 +86,12 @@ def folder(
         lacking = [name for name in classes if not tree.get(name)]
         if lacking:
             notes.append(f"{split} has no picture of {listing(lacking)}" if split in parts else f"{split} has no pictures")
+    empty = _empty(splits, trees, classes) if labelled else []
+    if empty:
+        notes.append(f"{len(empty)} class folder{'s hold' if len(empty) > 1 else ' holds'} no picture and became no class: {listing(empty)}")
     made = dataset(root.resolve().name or "folder", root, parts, classes, wishes, spec=str(path), notes=notes)
     if labelled:
-        return made
+        return replace(made, empty_folders=tuple(empty))
     tables = {split: replace(table, targets=None) for split, table in made.tables.items()}
     return replace(made, classes=(), tables=tables, notes=(*made.notes, "pictures are read without labels, wherever they lie in the folder"))
 
@@ -228,6 +231,12 @@ def _classes(splits: dict[str, Path], trees: dict[str, dict[str, list[str]]], se
         hint = f" Did you mean {splits['train'] / classes[0]}, which holds {len(inside)} folders?" if len(inside) > 1 else ""
         raise DataError(f"{splits['train']}: has one class only, {classes[0]}; there is nothing to tell apart.{hint} {LAYOUT}")
     return classes
+
+
+def _empty(splits: dict[str, Path], trees: dict[str, dict[str, list[str]]], classes: tuple[str, ...]) -> list[str]:
+    """Folders among the class folders without a picture and without a class; behind their split's name where there are several."""
+    several = len(splits) > 1
+    return [f"{splits[split].name}/{name}" if several else name for split, tree in trees.items() for name in sorted(tree) if name not in classes]
 
 
 def _nothing(place: Path, tree: dict[str, list[str]], seen: _Seen) -> str:
