@@ -39,7 +39,7 @@ def test_a_network_that_is_given_is_not_touched():
 def test_a_network_of_the_zoo_is_searched_with_the_recipe_it_would_train_with(monkeypatch):
     asked = []
     whole = recipes.default
-    monkeypatch.setattr(recipes, "default", lambda *words: asked.append(words) or whole(*words))
+    monkeypatch.setattr(recipes, "default", lambda *words, **more: asked.append(words) or whole(*words, **more))
     find_rate(zoo.build("lenet5", classes=10, input=(1, 16, 16)), "digits", steps=12, low=1e-3, high=1e-2)
     assert asked == [("lenet5", "digits")]
 

@@ -156,6 +156,23 @@ def test_the_name_of_a_folder_decides_neither_network_nor_recipe(tmp_path):
     assert recipes.default_model(recipes.known_as(theirs), theirs.shape) == "lenet5"
 
 
+def test_few_pictures_of_ones_own_get_no_recipe_of_large_steps(tmp_path):
+    for number in range(24):
+        place = tmp_path / "small" / ("ant" if number % 2 else "bee")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((32, 32, 3), 10 * number, np.uint8)).save(place / f"{number}.png")
+    mine = st.data.load(tmp_path / "small")
+    assert recipes.default_model(recipes.known_as(mine), mine.shape) == "sprint32"
+    assert recipes.samples_of(mine) == len(mine.tables["train"])
+    run = st.train("sprint32", mine, epochs=0.1, folder=tmp_path / "run")
+    assert (run.recipe.name, run.recipe.batch) == ("pictures", 32)
+    for samples, name in ((9_999, "pictures"), (10_000, "cifar-sprint"), (None, "cifar-sprint")):
+        assert recipes.default("sprint32", "", samples=samples).name == name
+    assert recipes.default("sprint32", "cifar10", samples=50_000).name == "cifar-sprint"
+    assert recipes.default("lenet5", "digits", samples=1_438).name == "digits"
+    assert recipes.default("text_cnn", "", samples=20).name == "sentences"
+
+
 def test_a_run_on_text_reads_other_text_by_its_own_words(tmp_path):
     for name, lines in (("mine", ["good fine film", "bad dull film"]), ("other", ["bad zebra film dull", "good zebra fine"])):
         (tmp_path / f"{name}.tsv").write_text("".join(f"{line.replace(' ', chr(9), 1)}\n" for line in lines * 10))

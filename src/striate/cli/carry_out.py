@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ def train_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) -> No
     data = plan.data.open()
     model = plan.model or recipes.default_model(recipes.known_as(data), data.shape, plan.keywords.get("task", "classify"))
     if not quiet and not json:
-        tell_plan(plan.python(model), model, data, plan.recipe(model, recipes.known_as(data)), use, plan.keywords.get("seed", 0))
+        tell_plan(plan.python(model), model, data, plan.recipe(model, data), use, plan.keywords.get("seed", 0))
     watch_and_sum_up(lambda progress: train(model, data, **plan.keywords, progress=progress), report=report, json=json, quiet=quiet)
 
 
@@ -61,15 +62,18 @@ def transfer_as_planned(plan: Plan, *, report: bool, json: bool, quiet: bool) ->
     watch_and_sum_up(lambda progress: fine_tune(model, data, **keywords, progress=progress), report=report, json=json, quiet=quiet)
 
 
-def watch_and_sum_up(action: Callable[[Watcher], Any], *, report: bool, json: bool, quiet: bool) -> None:
-    """Run `action` (which trains and returns the run) under a progress line; then the table, and the report's path last."""
+def watch_and_sum_up(action: Callable[[Watcher], Any], *, report: bool, json: bool, quiet: bool, kept: Path | None = None) -> None:
+    """Run `action` (which trains and returns the run) under a progress line; then the table, and the report's path last.
+
+    `kept`: the page of a run that is finished already; where it is there, it is not written again.
+    """
     with watcher(quiet=quiet) as progress:
         run = action(progress)
     path = None
     if not quiet and not json:
         _tell_result(run)
     if report:
-        path = _report(run)
+        path = kept if kept is not None and kept.is_file() else _report(run)
     if json:
         print_json({"run": str(run.folder), "state": run.state, "report": None if path is None else str(path), **(run.result or {})})
         return
@@ -83,7 +87,7 @@ def tell_plan(python: str, model: str, data: Any, recipe: Recipe, use: Settings,
     """Print what will be done: the network and the data, the settings, the Python that does the same."""
     lengths = {name: data.split(name).length for name in data.splits}
     counts = ", ".join(f"{count:,} {name}" if count is not None else f"{name} (a stream)" for name, count in lengths.items())
-    shape = " x ".join(map(str, data.shape))
+    shape = f"{data.shape[0]} words" if len(data.shape) == 1 else " x ".join(map(str, data.shape))
     average, views = [f"{recipe.average} average"] * (recipe.average != "none"), [f"views {recipe.views}"] * (recipe.views != "one")
     epochs = f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
     how = [
@@ -106,7 +110,7 @@ def tell_plan(python: str, model: str, data: Any, recipe: Recipe, use: Settings,
         aside(f"note: {note}")
     problems = len(getattr(data, "problems", ()))
     if problems:
-        aside(f"{problems} broken file{'s' * (problems != 1)} left out; striate data {data.spec or ''} lists them")
+        aside(f"{problems} broken file{'s' * (problems != 1)} left out; striate data {shlex.quote(str(data.spec or ''))} lists them")
 
 
 def result_rows(splits: dict[str, dict[str, float]]) -> tuple[list[str], list[list[str]]]:
@@ -167,6 +171,6 @@ def _report(run: Any) -> Path:
     try:
         path: Path = report(run)
     except Exception:
-        aside(f"The run is whole and saved; only its report failed. Try again: striate report {shown_path(run.folder)}")
+        aside(f"The run is whole and saved; only its report failed. Try again: striate report {shlex.quote(shown_path(run.folder))}")
         raise
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,12 +28,14 @@ class Plan:
     transfer: Mapping[str, Any] | None = None
     """Keywords of `striate.transfer.fine_tune`, where the run starts from pretrained weights."""
 
-    def recipe(self, model: str, data: str) -> Recipe:
+    def recipe(self, model: str, data: Any) -> Recipe:
         """Return the recipe that will be used: the one named, or the default of network and data, with the edits."""
         from striate.training import recipes
 
         named = self.keywords.get("recipe")
-        base = recipes.default(model, data, self.keywords.get("task", "classify")) if named is None else recipes.get(named)
+        if named is not None:
+            return recipes.get(named).edited(**self.edits)
+        base = recipes.default(model, recipes.known_as(data), self.keywords.get("task", "classify"), recipes.samples_of(data))
         return base.edited(**self.edits)
 
     def python(self, model: str) -> str:
@@ -72,7 +75,7 @@ def make_plan(
     if folder is not None and folder.is_file():
         raise ArgumentError(f"--folder: {folder} is a file; give a folder that does not exist yet")
     if folder is not None and (folder / "run.json").exists():
-        raise StorageError(f"--folder: {folder} already holds a run; go on with `striate resume {folder}`, or give another folder")
+        raise StorageError(f"--folder: {folder} already holds a run; go on with `striate resume {shlex.quote(str(folder))}`, or give another folder")
     chosen = chosen_data(data, data_options, size=None if weights is not None else size)
     if task == "localise":
         chosen = _with_boxes(chosen)

@@ -136,7 +136,8 @@ def _ready(
     use = resolve(a_device(device), precision)
     model = a_name_or_network(model)
     name = model if isinstance(model, str) else name_of(model)
-    chosen = recipes.default(name, recipes.known_as(opened)) if recipe is None else recipes.get(recipe)
+    known = recipes.known_as(opened)
+    chosen = recipes.default(name, known, samples=recipes.samples_of(opened)) if recipe is None else recipes.get(recipe)
     network = network_for(model, opened, seed)
     try:
         network = copy.deepcopy(network) if network is model else network

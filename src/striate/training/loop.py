@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -231,4 +232,5 @@ def _title(t: Training) -> str:
 
 def _stopped(t: Training) -> str:
     done = t.position.step / t.steps_an_epoch
-    return f"stopped after {done:.2f} of {t.recipe.epochs:g} epochs; everything is saved in {t.run.folder}. Go on: striate resume {t.run.folder}"
+    where = t.run.folder
+    return f"stopped after {done:.2f} of {t.recipe.epochs:g} epochs; everything is saved in {where}. Go on: striate resume {shlex.quote(str(where))}"

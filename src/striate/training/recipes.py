@@ -21,6 +21,8 @@ class Named:
     help: str
     models: str = ""
     data: str = ""
+    least: int = 0
+    """Training samples below which it is nobody's default."""
 
 
 _ALL = (
@@ -117,6 +119,7 @@ _ALL = (
         "CIFAR-10 to 94 % in minutes on two cores, with sprint32",
         "sprint32",
         "*",
+        least=10_000,  # its steps are large and few
     ),
     Named(
         papers.RESNET_CIFAR,
@@ -222,11 +225,17 @@ def known_as(data: Any) -> str:
     return str(data.name) if getattr(data, "source", "") == data.name else ""
 
 
-def default(model: str, data: str, task: str = "classify") -> Recipe:
-    """Return the recipe that a network and a data set of these names get for a task when none is asked for."""
+def samples_of(data: Any) -> int | None:
+    """Return how many training samples there are; None for a stream, or where no part is called train."""
+    return data.split("train").length if "train" in data.splits else None
+
+
+def default(model: str, data: str, task: str = "classify", samples: int | None = None) -> Recipe:
+    """Return the recipe that a network and a data set of these names, with so many training samples, get for a task when none is asked for."""
     if task == "localise":  # views and blends that serve a class lose its box
         return _BY_NAME["boxes"].recipe
-    return next(named.recipe for named in _ALL if named.models and fnmatch(model, named.models) and fnmatch(data, named.data))
+    enough = [named for named in _ALL if named.models and (samples is None or samples >= named.least)]
+    return next(named.recipe for named in enough if fnmatch(model, named.models) and fnmatch(data, named.data))
 
 
 def default_model(data: str, shape: tuple[int, ...], task: str = "classify") -> str:

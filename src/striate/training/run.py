@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -135,7 +136,8 @@ class Run:
             return self._with(load_tensors(final)[0], final)
         last = self.folder / LAST
         if not last.exists():
-            raise StorageError(f"{self.folder}: no checkpoint yet (state: {self.state}); `striate resume {self.folder}` trains it")
+            again = f"striate resume {shlex.quote(str(self.folder))}"
+            raise StorageError(f"{self.folder}: no checkpoint yet (state: {self.state}); `{again}` trains it")
         tensors, _ = load_tensors(last)
         live = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         averaged = {name.removeprefix("average."): value for name, value in tensors.items() if name.startswith("average.")}

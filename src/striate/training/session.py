@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import itertools
 import re
+import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,7 +104,8 @@ def train(
     use = resolve(device, precision)
     name = model if isinstance(model, str) else name_of(model)
     task_name = task if isinstance(task, str) else "classify" if task is None else task.name
-    chosen = recipes.default(name, recipes.known_as(opened), task_name) if recipe is None else recipes.get(recipe)
+    known = recipes.known_as(opened)
+    chosen = recipes.default(name, known, task_name, recipes.samples_of(opened)) if recipe is None else recipes.get(recipe)
     changes = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None} | dict(settings or {})
     chosen = chosen.edited(**changes)
     _check_names(chosen)
@@ -122,7 +124,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(lock(target / ".lock", wait=0))
         if (target / "run.json").exists():
-            raise StorageError(f"{target} already holds a run; go on with `striate resume {target}`, or give another folder")
+            raise StorageError(f"{target} already holds a run; go on with `striate resume {shlex.quote(str(target))}`, or give another folder")
         facts = {
             "name": target.name,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -173,8 +175,10 @@ def resume(
     from striate.data import load
 
     run = Run(folder)
-    with lock(run.folder / ".lock", wait=0):
-        run = Run(folder)
+    with ExitStack() as stack:
+        if run.state != "finished":  # what is finished may lie where no lock can be made
+            stack.enter_context(lock(run.folder / ".lock", wait=0))
+            run = Run(folder)
         if run.state == "finished":
             (progress or Quiet()).note(f"{run.folder} is finished already; nothing to do")
             return run
@@ -353,6 +357,11 @@ def new_folder(folder: str | Path | None, data: str, model: str) -> Path:
             target.mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StorageError(
+                f"folder: {target} cannot be made ({reason}); name a place where folders can be made with folder= (--folder)"
+            ) from error
         return target
     raise AssertionError
 

@@ -73,7 +73,7 @@ def from_scratch(words: Any, data: Any, advice: Advice | None, *, weigh: bool, t
     if isinstance(words.model, nn.Module) and advice is None:
         raise ArgumentError("strategy: scratch forgets the weights, but this network is built already; give its name, or use striate.train")
     name = recipes.default_model(recipes.known_as(data), data.shape) if advice is not None or isinstance(words.model, nn.Module) else words.model
-    recipe = recipes.default(name, recipes.known_as(data)).edited(**({"class_weights": weigh} | words.edits))
+    recipe = recipes.default(name, recipes.known_as(data), samples=recipes.samples_of(data)).edited(**({"class_weights": weigh} | words.edits))
     if advice is not None:
         tell.note(f"from scratch with {name}, the network that fits {' x '.join(map(str, data.shape))}")
     return _trained(words, name, data, recipe, "scratch", advice, tell, {})
