@@ -57,6 +57,18 @@ def test_the_same_seed_gives_the_same_table(found):
     assert [row.errors for row in again.rows] == [row.errors for row in found.rows]
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True])
+def test_a_seed_that_scikit_learn_does_not_take_is_refused_before_any_work(seed, monkeypatch):
+    monkeypatch.setattr("striate.classical.opening.opened", lambda *_, **__: pytest.fail("the data were opened"))
+    with pytest.raises(ArgumentError, match=r"seed: got .*, expected a whole number from 0 to 4294967295"):
+        table(data(), which="k-nn", seed=seed)
+
+
+def test_the_command_refuses_such_a_seed_before_the_data_are_opened(capsys):
+    assert main(["baseline", "nowhere/at/all", "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "error: seed: got -1, expected a whole number from 0 to 4294967295\n"
+
+
 def test_json_there_and_back(found):
     values = json.loads(json.dumps(found.to_json()))
     assert Table.from_json(values) == found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, StriateError
 from striate.core.registry import Entry
 
@@ -123,6 +124,11 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def a_seed(seed: Any) -> int:
+    """Return the seed as scikit-learn takes it, 0 to 2 ** 32 - 1; raises `ArgumentError`."""
+    return whole_number("seed", seed, least=0, most=2**32 - 1)
+
+
 def chosen(which: str | Sequence[str]) -> list[Entry]:
     """Return the rows `which` stands for: `quick`, `all`, names joined by commas, or a list of names. Raises `UnknownNameError`."""
     from striate.classical.registry import baselines
@@ -152,7 +158,7 @@ def table(
     side (None: up to 64). What a row needs to choose, it chooses on the training part. A row that cannot be had on these pictures is kept, with the
     reason. Raises `DataError` for text, missing labels, one class only and a class with one picture only; `ArgumentError`, `UnknownNameError`.
     """
-    entries = chosen(which)
+    entries, seed = chosen(which), a_seed(seed)
     from striate.classical.opening import opened
     from striate.core.runtime import versions
 

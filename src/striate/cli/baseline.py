@@ -60,10 +60,11 @@ def baseline(
         else:
             table(["baseline", "what it is", "quick"], rows)
         return
-    from striate.classical.tabulating import chosen
+    from striate.classical.tabulating import a_seed, chosen
     from striate.classical.tabulating import table as measure
 
     chosen(which)
+    a_seed(seed)
     source = chosen_data(data, data_option)
     with _bar() as watch:
         found = measure(source.open(), seed=seed, which=which, limit=limit, size=size, progress=watch)
