@@ -104,13 +104,103 @@ def test_runs_lists_and_compares(trained: dict[str, Any], capsys: pytest.Capture
 
 
 def test_resume_of_a_finished_run_changes_nothing(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    folder = trained["folder"]
+    folder, page = trained["folder"], trained["folder"] / "report.html"
     before = (folder / "weights.safetensors").read_bytes()
     assert main(["resume", str(folder), "--no-report", "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["state"] == "finished"
     assert "finished already" in told.err
     assert (folder / "weights.safetensors").read_bytes() == before
+    page.write_text("as it was")
+    assert main(["resume", str(folder)]) == 0
+    assert page.read_text() == "as it was"
+    assert capsys.readouterr().out.splitlines()[-1] == f"report   {page}"
+    page.unlink()
+
+
+def test_resume_of_a_finished_run_needs_no_folder_that_can_be_written(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "anything")
+
+    page = trained["folder"] / "report.html"
+    page.write_text("as it was")
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    assert main(["resume", str(trained["folder"])]) == 0
+    page.unlink()
+    assert main(["resume", str(trained["folder"])]) == 4
+    assert f"{page}: cannot be written (permission denied); choose another place" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_told_by_its_own_name_with_what_to_do(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = trained["folder"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    assert main(["train", "--epochs", "0.2", "--no-report"]) == 4
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("error: folder: runs/digits-lenet5-1 cannot be made (not a directory); name a place where folders can be made with ")
+    assert told.endswith("folder= (--folder)")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", ".report.html.u62jww6g.tmp")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    assert main(["report", str(folder)]) == 4
+    assert capsys.readouterr().err == f"error: {folder / 'report.html'}: cannot be written (permission denied); choose another place: --out FILE\n"
+    assert main(["report", str(folder), "--out", "page.html"]) == 4
+    assert capsys.readouterr().err == "error: page.html: cannot be written (permission denied); choose another place\n"
+    assert main(["runs", "compare", str(folder), str(folder), "--html", "two.html"]) == 4
+    assert capsys.readouterr().err == "error: two.html: cannot be written (permission denied); choose another place\n"
+
+
+def test_evaluate_says_which_views_it_took_and_which_the_run_was_measured_with(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(trained["folder"])]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0] == f"{trained['folder']} on digits, test, views one"
+    assert told.err.splitlines()[-1:] != ["The run's own figures were measured with views one, as its recipe says (--views one)"]
+    assert main(["train", "--epochs", "0.2", "--no-report", "--quiet", "--set", "views=mirror", "--folder", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0] == f"{tmp_path / 'run'} on digits, test, views one"
+    assert told.err.splitlines()[-1] == "The run's own figures were measured with views mirror, as its recipe says (--views mirror)"
+    assert main(["evaluate", str(tmp_path / "run"), "--views", "mirror", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["figures"] == pytest.approx(json.loads((tmp_path / "run" / "result.json").read_text())["splits"]["test"], rel=1e-3)
+
+
+def test_hints_can_be_copied_where_a_path_has_blanks(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    place = Path("odd set")
+    for number in range(16):
+        (place / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (15 * number, 0, 0)).save(place / "ab"[number % 2] / f"{number}.png")
+    (place / "a" / "broken.png").write_bytes(b"no picture")
+    (place / "Empty").mkdir()
+    assert main(["train", str(place), "--epochs", "0.2", "--no-report", "--folder", "my run"]) == 0
+    told = capsys.readouterr().err
+    assert "1 broken file left out; striate data 'odd set' lists them" in told
+    assert "note: 1 class folder holds no picture and became no class: Empty" in told
+    assert main(["train", str(place), "--folder", "my run"]) == 4
+    assert "`striate resume 'my run'`" in capsys.readouterr().err
+    assert main([str(place)]) == 2
+    assert capsys.readouterr().err.endswith("write: striate train 'odd set'\n")
+
+
+def test_train_says_what_the_shape_of_text_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{'good' if n % 2 else 'bad'}\ta film of {n} words" for n in range(40)]
+    (tmp_path / "t.tsv").write_text("\n".join(lines))
+    assert main(["train", str(tmp_path / "t.tsv"), "--epochs", "0.2", "--no-report", "--folder", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "train    text_cnn on t: 36 train, 4 test; 2 classes, 5 words"
 
 
 def test_a_folder_with_a_run_is_not_written_over(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -188,7 +189,7 @@ def _group_text(members: dict[str, Entry]) -> str:
 
 def _no_such_command(ctx: click.Context, name: str, names: Sequence[str]) -> StriateError:
     if ctx.parent is None and not nearest(name, names) and Path(name).exists():
-        return type(unknown_name("command", name, names))(f"unknown command {name!r}. To train on it, write: striate train {name}")
+        return type(unknown_name("command", name, names))(f"unknown command {name!r}. To train on it, write: striate train {shlex.quote(name)}")
     return unknown_name("command" if ctx.parent is None else f"{ctx.command_path} command", name, names)
 
 

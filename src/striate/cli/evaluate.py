@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -49,11 +50,11 @@ def evaluate(
     facts = read_json(folder / "run.json")
     spec = data or facts["data"]["spec"]
     if spec is None:
-        raise ArgumentError(f"{folder}: its data came as arrays; say what to measure on: striate evaluate {folder} DATA")
+        raise ArgumentError(f"{folder}: its data came as arrays; say what to measure on: striate evaluate {shlex.quote(str(folder))} DATA")
     chosen = chosen_data(spec)
 
     from striate.cli.carry_out import result_rows
-    from striate.cli.output import print_json, say, table
+    from striate.cli.output import aside, print_json, say, table
     from striate.training import Run
     from striate.training import evaluate as measure
     from striate.training import robustness as distorted
@@ -70,8 +71,10 @@ def evaluate(
             | ({"robustness": harder.to_json()} if harder else {})
         )
         return
-    say(f"{folder} on {opened.name}, {split}" + (f", views {views}" if views != "one" else ""), style="bold")
+    say(f"{folder} on {opened.name}, {split}, views {views}", style="bold")
     table(*result_rows({split: found.figures}))
+    if loaded.recipe.views != views:
+        aside(f"The run's own figures were measured with views {loaded.recipe.views}, as its recipe says (--views {loaded.recipe.views})")
     if harder:
         say()
         say(str(harder))

@@ -25,6 +25,7 @@ def report(run: Path, *, out: Path | None = None, tensorboard: bool = False) -> 
     """Find the run, write the page (or the events), print its path."""
     from striate.cli.choose import run_folder
     from striate.cli.output import say, shown_path
+    from striate.core.errors import StorageError, UnwritableError
 
     folder = run_folder(run)
     from striate.reports import report as write
@@ -33,4 +34,7 @@ def report(run: Path, *, out: Path | None = None, tensorboard: bool = False) -> 
     if tensorboard:
         say(shown_path(write_tensorboard(Run.load(folder), out)))
         return
-    say(shown_path(write(Run.load(folder), out)))
+    try:
+        say(shown_path(write(Run.load(folder), out)))
+    except UnwritableError as error:
+        raise error if out is not None else StorageError(f"{error}: --out FILE") from error

@@ -26,9 +26,11 @@ from striate.cli.registry import command
 def resume(run: Path, *, data: str | None = None, no_report: bool = False, json: bool = False, quiet: bool = False) -> None:
     """Find the run first (fast, without torch), then go on."""
     from striate.cli.choose import run_folder
+    from striate.core.storage import read_json
 
     folder = run_folder(run)
+    kept = folder / "report.html" if not no_report and read_json(folder / "run.json").get("state") == "finished" else None
     from striate.cli.carry_out import watch_and_sum_up
     from striate.training import resume as go_on
 
-    watch_and_sum_up(lambda progress: go_on(folder, data=data, progress=progress), report=not no_report, json=json, quiet=quiet)
+    watch_and_sum_up(lambda progress: go_on(folder, data=data, progress=progress), report=not no_report, json=json, quiet=quiet, kept=kept)
