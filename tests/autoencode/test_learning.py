@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ import striate as st
 from striate import autoencode, zoo
 from striate.autoencode.learning import pixels_of
 from striate.core.errors import ArgumentError, DataError, StorageError
+from striate.core.runtime import derived_seed
 from striate.core.tensors import load_tensors
 from striate.training import Run, resume
 from striate.training.session import Quiet
@@ -108,6 +110,51 @@ def test_pictures_without_labels_learn_and_are_measured(tmp_path):
     assert all("val/loss" in row for row in run.history)
     assert autoencode.Reconstruction.load(run.folder).labels is None
     st.report(run)
+
+
+def test_large_pictures_are_judged_in_seconds_and_by_the_components_there_are(tmp_path):
+    x = np.random.default_rng(0).random((6, 3, 64, 64)).astype(np.float32)
+    told = []
+
+    class Told(Quiet):
+        def note(self, text):
+            told.append(text)
+
+    began = time.perf_counter()
+    how = {"epochs": 1, "batch": 6, "folder": tmp_path / "run", "progress": Told()}
+    run = autoencode.train(None, st.data.arrays(x), options={"code": 32}, **how)
+    found = autoencode.Reconstruction.load(run.folder)
+    assert time.perf_counter() - began < 60, "by the covariance it was minutes and 5 GB"
+    assert (found.code, found.components, found.fitted) == (32, 5, 6), "six centred pictures have five components"
+    assert "clean, through 5 principal components" in found.rows()
+    assert found.figures["PCA"] > 100, "they give the pictures back that they were found from"
+    assert not told, "nothing here takes long"
+
+
+def test_what_takes_long_is_announced_and_what_is_cleaned_is_compared_with_all_components(monkeypatch):
+    monkeypatch.setattr(autoencode.judging, "LONG", 10)
+    told = []
+
+    class Told(Quiet):
+        def note(self, text):
+            told.append(text)
+
+    x = np.random.default_rng(0).random((12, 1, 8, 8)).astype(np.float32)
+    model = autoencode.autoencoder((1, 8, 8), code=20)
+    found = autoencode.judge(model, st.data.arrays(x), noise="masking", progress=Told())
+    assert told == ["measuring beside PCA, which is found from 12 training pictures of 64 numbers: this takes a while"]
+    assert any(name.startswith("cleaned by 11 principal components") and "as many as the code" not in name for name in found.rows())
+    assert found.cleaned["best"] <= 11
+
+
+def test_the_count_that_cleans_best_is_the_best_of_all_tried():
+    draw = np.random.default_rng(0)
+    x = torch.from_numpy(np.clip(0.5 + 0.2 * draw.normal(size=(80, 4)) @ draw.normal(size=(4, 36)), 0, 1).astype(np.float32)).view(80, 1, 6, 6)
+    basis = autoencode.principal(x.flatten(1).numpy())
+    best = autoencode.judging._best_count(basis, x, "gaussian", 0.2, seed=3)
+    noisy = autoencode.corrupted(x, "gaussian", 0.2, seed=derived_seed(3, 4)).flatten(1).numpy()
+    known = {k: autoencode.psnr(x.flatten(1), basis.rebuilt(noisy, k).clip(0, 1)) for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 36)}
+    assert best == max(known, key=known.__getitem__)
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits(digits, tmp_path):

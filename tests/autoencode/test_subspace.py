@@ -30,6 +30,70 @@ def test_components_are_scikit_learns():
     assert np.allclose(ours.rebuilt(x, 3), theirs.mean_ + (x - theirs.mean_) @ theirs.components_[:3].T @ theirs.components_[:3])
 
 
+def svd(x):
+    """Variances and components as torch's thin SVD of the centred rows has them."""
+    centred = torch.from_numpy(np.asarray(x, np.float64) - np.asarray(x, np.float64).mean(0))
+    _, sizes, components = torch.linalg.svd(centred, full_matrices=False)
+    return (sizes**2 / len(x)).numpy(), components.numpy()
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_few_large_rows_are_decomposed_by_their_products(count):
+    x = np.random.default_rng(0).random((6, 12_288), np.float32)  # the covariance would have 1.2 GB, its eigenvectors take minutes
+    found, (variances, components) = autoencode.principal(x, count), svd(x)
+    kept = count or 5
+    assert found.components.shape == (kept, 12_288), "six centred rows span five directions"
+    assert np.allclose(found.variances, variances[:kept], rtol=1e-9)
+    assert np.allclose(np.abs(found.components @ components[:kept].T), np.eye(kept), atol=1e-9)
+    assert found.lost(2) == pytest.approx(variances[2:].sum() / 12_288, rel=1e-9)
+    with pytest.raises(ArgumentError, match=f"expected 0 to {kept} components"):
+        found.rebuilt(x, 6)
+
+
+def test_rows_that_repeat_add_no_component():
+    x = np.random.default_rng(0).random((3, 50))
+    found = autoencode.principal(np.r_[x, x, x])
+    assert len(found.components) == np.linalg.matrix_rank(x - x.mean(0)) == 2
+    assert np.allclose(found.rebuilt(x, 2), x, atol=1e-9)
+    assert len(autoencode.principal(np.ones((4, 9))).components) == 0
+
+
+def test_weak_components_of_few_rows_are_orthonormal():
+    draw = np.random.default_rng(0)
+    scale = 10.0 ** -np.linspace(0, 4, 40)  # variances down to a hundred-millionth of the first
+    x = (draw.normal(size=(41, 40)) * scale) @ np.linalg.qr(draw.normal(size=(300, 40)))[0].T
+    found, (variances, components) = autoencode.principal(x), svd(x)
+    kept = len(found.components)
+    assert kept == 40
+    assert np.abs(found.components @ found.components.T - np.eye(kept)).max() < 1e-12
+    assert np.allclose(found.variances, variances[:kept], rtol=1e-6)
+    assert autoencode.principal_angles(found.components[:35], components[:35]).max() < 1e-6
+
+
+def test_many_large_rows_are_decomposed_at_random_to_the_same(monkeypatch):
+    monkeypatch.setattr("striate.autoencode.subspace.WHOLE", 100)
+    draw = np.random.default_rng(0)
+    scale = 1 / np.arange(1, 301)
+    x = 0.5 + (draw.normal(size=(400, 300)) * scale) @ np.linalg.qr(draw.normal(size=(300, 300)))[0].T
+    found, (variances, components) = autoencode.principal(x, 20), svd(x)
+    assert found.components.shape == (20, 300)
+    assert np.allclose(found.variances, variances[:20], rtol=1e-6)
+    assert autoencode.principal_angles(found.components[:10], components[:10]).max() < 1e-4
+    assert found.lost(20) == pytest.approx(variances[20:].sum() / 300, rel=1e-6)
+    again = autoencode.principal(x, 20)
+    assert np.array_equal(found.components, again.components)
+    assert len(autoencode.principal(x, 200).components) == 300, "so many cost no less than all"
+
+
+def test_a_code_longer_than_there_are_components_leaves_numbers_at_rest():
+    x = rows(3)
+    model = autoencode.linear_optimum(x, (1, 3, 4), 5, tied=False)
+    with torch.no_grad():
+        pictures = torch.from_numpy(x).view(-1, 1, 3, 4)
+        assert torch.allclose(model(pictures), pictures, atol=1e-5)
+        assert torch.equal(model.encode(pictures)[:, 2:], torch.zeros(3, 3))
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_closed_form_loses_what_eckart_and_young_say(tied):
     x = rows(400, rest=0.5)

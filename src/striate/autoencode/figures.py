@@ -31,7 +31,7 @@ EXACT = 100.0
 class Reconstruction:
     """An autoencoder's figures on `n` pictures of `split`, in decibels of PSNR (peak 1), with pictures to look at.
 
-    `code`      how many numbers a code has, `components` as many of PCA, at most the pixels; None for a network without a code
+    `code`      how many numbers a code has, `components` as many of PCA, at most those there are; None for a network without a code
     `figures`   `model`, `PCA` (with `components`), `mean` (the mean picture for all): clean pictures there and back
     `cleaned`   with noise: `noisy`, `noisy, clipped`, `model`, `PCA, K` for each count of components tried; `best`: the count that cleans best
     `pictures`  some of them, by row, uint8 N C H W; `filters` O C H W of the first layer; `codes` N K with their `thumbnails` and `labels`
@@ -139,10 +139,11 @@ class Reconstruction:
             if abs(self.cleaned["noisy, clipped"] - self.cleaned["noisy"]) > 0.005:
                 named["noisy, clipped to what pixels can be"] = self.cleaned["noisy, clipped"]
             named["cleaned by the autoencoder"] = self.cleaned["model"]
+            alike = "as many as the code has numbers" if self.components == self.code else "all there are"
             for name, value in self.cleaned.items():
                 if name.startswith("PCA"):
                     count = int(name.split(", ")[1])
-                    why = "the count that cleans training pictures best" if count == best else "as many as the code has numbers"
+                    why = "the count that cleans training pictures best" if count == best else alike
                     named[f"cleaned by {count} principal components, {why}"] = value
         words = {
             "model": "clean, there and back",

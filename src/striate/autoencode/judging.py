@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from striate.autoencode.building import Autoencoder
 from striate.autoencode.corruption import Noise, checked, corrupted
 from striate.autoencode.figures import KEPT, Reconstruction
-from striate.autoencode.subspace import Principal, principal
+from striate.autoencode.subspace import WHOLE, Principal, principal
+from striate.core.contracts import Progress
 from striate.core.errors import ArgumentError
 from striate.core.runtime import derived_seed, generator
 from striate.probe import traceless
@@ -25,6 +26,10 @@ MAPPED = 1000
 """Codes on the map."""
 FITTED = 20_000
 """Training pictures, at most, that PCA is found from: a seeded draw."""
+NUMBERS = 2**27
+"""Numbers of pictures, at most, that are held at once of each part: of large pictures fewer are taken."""
+LONG = 2e10
+"""Products of two numbers from which finding PCA is announced: seconds."""
 CHOOSING = 1000
 """Training pictures on which the number of components that denoises best is chosen."""
 
@@ -50,26 +55,36 @@ def judge(
     noise: Noise | None = None,
     amount: float | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """Measure an autoencoder on one part of `data` (None: test, else val, else train), at most `limit` pictures, a seeded draw.
 
     `noise` and `amount` default to what the model was trained against; with noise, the PSNR of the noisy pictures, of the model's and of PCA's
     cleaned ones are taken too, PCA with as many components as the code has numbers and with as many as clean best (chosen on training pictures).
-    What model and PCA give is clipped to [0, 1], as pixels are. PCA is found from clean training pictures. A model that is not an `Autoencoder` has
-    no code: its PCA and map are left out.
+    What model and PCA give is clipped to [0, 1], as pixels are. PCA is found from clean training pictures, at most `FITTED`; where they have more
+    than `WHOLE` numbers, from at most `WHOLE` where every count is tried. Of each part at most `NUMBERS` numbers are taken. PCA has as many
+    components as there are where the code has more numbers. A model that is not an `Autoencoder` has no code: its PCA and map are left out.
+    `progress` is told what takes long.
     Raises `UnknownNameError`, `ArgumentError`.
     """
     from striate.autoencode.learning import pixels_of
 
     opened = pixels_of(data)
     place = split or next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
-    x, y = _pictures(opened, place, limit, seed)
-    known = _pictures(opened, "train", FITTED, seed)[0] if "train" in opened.splits else x
     spoil = getattr(model, "corruption", None)
     noise, amount = checked(str(noise or getattr(spoil, "noise", "none")), getattr(spoil, "amount", 0.1) if amount is None else amount)
     code = model.code_size if isinstance(model, Autoencoder) else None
-    alike = None if code is None else min(code, known[0].numel())
-    basis = principal(known.flatten(1).numpy())
+    width = math.prod(opened.shape)
+    held = max(2, NUMBERS // width)
+    x, y = _pictures(opened, place, min(limit, held), seed)
+    needed = (code or 1) if noise == "none" else None
+    whole = width > WHOLE and (needed is None or needed > WHOLE // 4)
+    most = min(WHOLE if whole else FITTED, held)
+    known = _pictures(opened, "train", most, seed)[0] if "train" in opened.splits else x[:most]
+    if progress is not None and len(known) * width * min(len(known), width) > LONG:
+        progress.note(f"measuring beside PCA, which is found from {len(known):,} training pictures of {width:,} numbers: this takes a while")
+    basis = _basis(known, needed)
+    alike = None if code is None else min(code, len(basis.components))
     rebuilt = _through(model, x).clamp(0, 1)
     figures: dict[str, float] = {"model": psnr(x, rebuilt), "mean": psnr(x, np.broadcast_to(basis.mean, x.flatten(1).shape).reshape(x.shape))}
     pictures = {"original": x[:SHOWN]}
@@ -158,19 +173,33 @@ def _codes(model: Any, x: Tensor) -> npt.NDArray[np.float32]:
     return kept
 
 
-def _projected(basis: Principal, x: Tensor, count: int) -> Tensor:
-    rebuilt = basis.rebuilt(x.flatten(1).numpy(), count)
-    return torch.from_numpy(rebuilt).reshape(x.shape).float().clamp(0, 1)
+def _basis(known: Tensor, count: int | None) -> Principal:
+    """Return what `principal` finds; of one picture its mean, and no component."""
+    rows = known.flatten(1).numpy()
+    if len(rows) > 1:
+        return principal(rows, count)
+    return Principal(rows.mean(0, dtype=np.float64), np.zeros((0, rows.shape[1])), np.zeros(0))
+
+
+def _projected(basis: Principal, x: Tensor, count: int, batch: int = 1000) -> Tensor:
+    rebuilt = [torch.from_numpy(basis.rebuilt(part.flatten(1).numpy(), count)).float().clamp(0, 1) for part in torch.split(x, batch)]
+    return torch.cat(rebuilt).reshape(x.shape)
 
 
 def _best_count(basis: Principal, clean: Tensor, noise: Noise, amount: float, seed: int) -> int:
     """Return how many components clean training pictures best, of counts about a sixth apart."""
-    noisy = corrupted(clean, noise, amount, seed=derived_seed(seed, 4))
+    noisy = corrupted(clean, noise, amount, seed=derived_seed(seed, 4)).flatten(1).numpy() - basis.mean
+    known, kept = clean.flatten(1).numpy(), basis.components
     counts, n = [], 1.0
-    while n < len(basis.mean):
+    while n < len(kept):
         counts.append(int(n))
         n = max(n + 1, n * 1.15)
-    return max(dict.fromkeys([*counts, len(basis.mean)]), key=lambda count: psnr(clean, _projected(basis, noisy, count)))
+    found, before, cleaned = {}, 0, np.tile(basis.mean, (len(known), 1))
+    for count in dict.fromkeys([*counts, len(kept)]):
+        more = kept[before:count]
+        cleaned, before = cleaned + noisy @ more.T @ more, count
+        found[count] = psnr(known, cleaned.clip(0, 1))
+    return max(found, key=found.__getitem__)
 
 
 def _plain(values: Any) -> Any:

@@ -77,7 +77,7 @@ def train(
     changes = {"epochs": epochs, "lr": lr, "batch": batch, "settings": settings, "recipe": recipe}
     run.update({"python": told("train", fresh, opened, options, seed, changes), "command": None})
     if judged:
-        judge(model, opened, seed=seed).save(run.folder)
+        judge(model, opened, seed=seed, progress=progress).save(run.folder)
     return run
 
 
