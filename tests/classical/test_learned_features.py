@@ -78,6 +78,11 @@ def test_the_subspace_is_that_of_the_singular_vectors():
     assert feature.figure(4).svg().count("<image") >= 4
     with pytest.raises(ArgumentError, match="span at most 30"):
         Subspace(31, image_shape=(1, 5, 6)).fit(x)
+    few = x[:12]
+    rank = np.linalg.matrix_rank(few - few.mean(0))
+    assert len(Subspace(rank, image_shape=(1, 5, 6)).fit(few).components_) == rank == 11
+    with pytest.raises(ArgumentError, match="12 pictures of 30 values, less their mean, span at most 11"):
+        Subspace(12, image_shape=(1, 5, 6)).fit(few)
 
 
 def test_pixels_can_be_grey_smaller_and_centred():

@@ -21,7 +21,8 @@ class Subspace(Feature):
     """Coordinates in the subspace of the `components` directions of largest variance, found by scikit-learn's PCA.
 
     `whiten` gives every coordinate variance 1. After `fit`: `components_` (k D, orthonormal), `mean_` D, `variance_` k, `variance_share_` k.
-    `inverse_transform` leads back to pixels. Raises `ArgumentError` for more components than pictures or pixels.
+    `inverse_transform` leads back to pixels. Raises `ArgumentError` for more components than pixels, or than pictures less one (the mean is taken
+    away).
     """
 
     def __init__(self, components: int = 50, *, whiten: bool = False, image_shape: tuple[int, ...] | None = None, random_state: Any = 0) -> None:
@@ -33,9 +34,11 @@ class Subspace(Feature):
     def _learn(self, X: Rows, y: Any) -> None:  # noqa: ARG002
         from sklearn.decomposition import PCA
 
-        most = min(X.shape)
+        most = min(len(X) - 1, X.shape[1])
         if whole("components", self.components) > most:
-            raise ArgumentError(f"components: got {self.components}, but {X.shape[0]} pictures of {X.shape[1]} values span at most {most}")
+            raise ArgumentError(
+                f"components: got {self.components}, but {len(X)} pictures of {X.shape[1]} values, less their mean, span at most {most}"
+            )
         found = PCA(self.components, svd_solver="auto", random_state=self.random_state).fit(pictures_of(X, self.shape_).reshape(len(X), -1))
         self.components_, self.mean_ = found.components_.astype(np.float32), found.mean_.astype(np.float32)
         self.variance_, self.variance_share_ = found.explained_variance_, found.explained_variance_ratio_
