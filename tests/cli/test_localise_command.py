@@ -193,3 +193,25 @@ def test_weights_of_another_network_and_tables_without_boxes_are_one_error(
     assert main(["train", str(boxes), "--model", "resnet20", *words]) != 0
     assert "has no boxes and no points, and task 'localise' needs them" in said(capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_predict_tells_the_box_in_the_pictures_own_pixels(boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two plain pictures alike but for their size: the larger one's box is the other's, four times as far and as large, in table, JSON and CSV."""
+    folder = str(tmp_path / "run")
+    assert main(["train", str(boxes), "--task", "localise", "--size", "40", "--epochs", "1", "--no-report", "--folder", folder]) == 0
+    files = [str(tmp_path / "small.png"), str(tmp_path / "large.png")]
+    for file, times in zip(files, (1, 4), strict=True):
+        Image.new("RGB", (40 * times, 32 * times), (200, 60, 60)).save(file)
+    capsys.readouterr()
+    assert main(["predict", folder, *files, "--json"]) == 0
+    own, large = (answer["box"] for answer in json.loads(capsys.readouterr().out))
+    assert list(own) == ["x", "y", "w", "h"]
+    assert [large[side] for side in large] == pytest.approx([4 * own[side] for side in own], abs=0.02)
+    assert main(["predict", folder, *files, "--csv"]) == 0
+    head, first, _ = capsys.readouterr().out.splitlines()
+    row = dict(zip(head.split(","), first.split(","), strict=True))
+    assert [float(row[side]) for side in own] == pytest.approx(list(own.values()), abs=1e-3)
+    assert main(["predict", folder, *files]) == 0
+    head, first, _ = capsys.readouterr().out.splitlines()
+    assert head.split() == ["file", "class", "share", "x", "y", "w", "h", "then"]
+    assert first.split()[3:7] == [f"{value:.1f}" for value in own.values()]

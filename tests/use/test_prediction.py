@@ -106,3 +106,99 @@ def test_the_users_network_keeps_its_weights_and_mode(run: Run, tmp_path: Path) 
     file = picture(tmp_path / "a.png", 255, 0)
     assert predict(run, file) == predict(run, file)
     assert not run.model.training
+
+
+class Places(nn.Module):
+    """A network N (3 + 4 + 2) of linear layers on small maps, as the task `localise` with a box and a point reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.head = nn.Linear(3 * 4 * 4, 9)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1))
+
+
+def placing_run(folder: Path, resize: str, size: tuple[int, int] = (16, 24)) -> Run:
+    facts = {
+        "state": "finished",
+        "classes": sorted(CLASSES),
+        "task": "localise",
+        "task_options": {"boxes": True, "points": 1},
+        "preprocess": Preprocess(size=size, resize=resize, mean=(0.5,), std=(0.25,)).to_json(),
+        "model": {"name": "Places", "foreign": True},
+    }
+    made = Run.create(folder, facts)
+    made.__dict__["model"] = Places().eval()
+    return made
+
+
+def blocks(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def test_a_box_is_what_evaluation_keeps_for_a_picture_of_the_networks_size(tmp_path: Path) -> None:
+    import striate as st
+
+    pixels = np.stack([blocks(16, 24), blocks(16, 24)[::-1]])
+    Image.fromarray(pixels[0]).save(tmp_path / "a.png")
+    Image.fromarray(pixels[1]).save(tmp_path / "b.png")
+    table = tmp_path / "boxes.csv"
+    table.write_text("file,class,x,y,w,h,eye_x,eye_y\na.png,left,1,2,3,4,5,6\nb.png,right,1,2,3,4,5,6\na.png,dark,1,2,3,4,5,6\n")
+    run = placing_run(tmp_path / "run", "pad")
+    kept = st.evaluate(run, st.data.csv(table, val=0).with_preprocess(run.preprocess), split="train", device="cpu", precision="fp32").beside
+    answers = predict(run, [tmp_path / "a.png", tmp_path / "b.png"], device="cpu", precision="fp32")
+    for number, answer in enumerate(answers):
+        assert answer.box == pytest.approx(kept["boxes"][number].tolist(), abs=1e-4)
+        assert answer.points[0] == pytest.approx(kept["points"][number][0].tolist(), abs=1e-4)
+        assert len(answer.classes) == 3, "the box's numbers are no classes"
+    x, y, w, h = answers[0].box or ()
+    assert str(answers[0]).endswith(f", x {x:.1f}, y {y:.1f}, w {w:.1f}, h {h:.1f}")
+
+
+def outputs_box(run: Run, picture: torch.Tensor) -> list[float]:
+    """The box in pixels of the input, by hand: centre and size are sigmoids of the four outputs behind the classes'."""
+    with torch.no_grad():
+        cx, cy, w, h = run.model(run.preprocess(picture[None]))[0, 3:7].sigmoid().tolist()
+    wide, high = picture.shape[-1], picture.shape[-2]
+    return [(cx - w / 2) * wide, (cy - h / 2) * high, w * wide, h * high]
+
+
+def test_the_box_of_a_resized_picture_is_in_the_pictures_own_pixels(tmp_path: Path) -> None:
+    """By hand, for an input of 16 x 24 (height x width): squashed from 48 x 48, cut from 32 x 96, padded from 64 x 48; and a turned photograph."""
+    cases = {
+        "squash": ((48, 48), lambda x, y, w, h: (2 * x, 3 * y, 2 * w, 3 * h)),
+        "crop": ((32, 96), lambda x, y, w, h: (2 * x + 24, 2 * y, 2 * w, 2 * h)),
+        "pad": ((64, 48), lambda x, y, w, h: (4 * (x - 6), 4 * y, 4 * w, 4 * h)),
+    }
+    for resize, ((height, width), by_hand_) in cases.items():
+        file = tmp_path / f"{resize}.png"
+        Image.fromarray(blocks(height, width)).save(file)
+        run = placing_run(tmp_path / resize, resize)
+        (answer,) = predict(run, file, device="cpu", precision="fp32")
+        assert answer.box == pytest.approx(by_hand_(*outputs_box(run, run.preprocess.open(file))), abs=1e-3), resize
+    turned = Image.fromarray(blocks(48, 64))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # shown turned by a quarter: 64 high, 48 wide
+    turned.save(tmp_path / "turned.png", exif=exif)
+    (answer,) = predict(run, tmp_path / "turned.png", device="cpu", precision="fp32")
+    assert answer.box == pytest.approx(cases["pad"][1](*outputs_box(run, run.preprocess.open(tmp_path / "turned.png"))), abs=1e-3)
+
+
+def test_a_large_photograph_is_decoded_whole_as_data_with_boxes_are(tmp_path: Path) -> None:
+    """Plain data are read at 1/2 or less where they are large: 1301 becomes 651, not 650.5, and the box would lie elsewhere."""
+    run = placing_run(tmp_path / "run", "pad", size=(8, 8))
+    file = tmp_path / "large.png"
+    Image.fromarray(blocks(1301, 1301)).save(file)
+    (answer,) = predict(run, file, device="cpu", precision="fp32")
+    seen = outputs_box(run, run.preprocess.fit(blocks(1301, 1301)))
+    assert answer.box == pytest.approx([side * 1301 / 8 for side in seen], rel=1e-5)
+
+
+def test_a_run_that_says_where_looks_at_one_view_and_a_classifier_has_no_box(run: Run, tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.png", 255, 0)
+    with pytest.raises(ArgumentError, match="views: got 'mirror'; task 'localise' looks at one view"):
+        predict(placing_run(tmp_path / "placing", "pad"), file, views="mirror")
+    assert (predict(run, file)[0].box, predict(run, file)[0].points) == (None, ())

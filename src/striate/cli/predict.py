@@ -11,6 +11,9 @@ from striate.cli.registry import command
 if TYPE_CHECKING:
     from striate.use import Prediction
 
+SIDES = ("x", "y", "w", "h")
+"""A box: its left and top edge, its width and height, in pixels of the picture."""
+
 
 @command(
     "predict",
@@ -80,7 +83,12 @@ def _as_json(answer: Prediction) -> Mapping[str, object]:
     if answer.problem:
         return {"path": str(answer.path), "problem": answer.problem.reason, "fix": answer.problem.fix}
     classes = [{"name": name, "share": round(share, 6)} for name, share in zip(answer.classes, answer.shares, strict=True)]
-    return {"path": str(answer.path), "classes": classes} | ({"note": answer.note} if answer.note else {})
+    found: dict[str, object] = {"path": str(answer.path), "classes": classes}
+    if answer.box is not None:
+        found["box"] = {name: round(value, 3) for name, value in zip(SIDES, answer.box, strict=True)}
+    if answer.points:
+        found["points"] = [[round(x, 3), round(y, 3)] for x, y in answer.points]
+    return found | ({"note": answer.note} if answer.note else {})
 
 
 def _print_csv(answers: list[Prediction], top: int) -> None:
@@ -89,10 +97,13 @@ def _print_csv(answers: list[Prediction], top: int) -> None:
 
     count = max((len(answer.classes) for answer in answers), default=top)
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "problem", *[f"{kind}{place}" for place in range(1, count + 1) for kind in ("class", "share")]])
+    boxes = SIDES if any(answer.box is not None for answer in answers) else ()
+    points = [f"point{place}_{side}" for place in range(1, max((len(answer.points) for answer in answers), default=0) + 1) for side in "xy"]
+    writer.writerow(["path", "problem", *[f"{kind}{place}" for place in range(1, count + 1) for kind in ("class", "share")], *boxes, *points])
     for answer in answers:
         cells = [cell for name, share in zip(answer.classes, answer.shares, strict=True) for cell in (name, f"{share:.6f}")]
-        writer.writerow([answer.path, answer.problem.reason if answer.problem else "", *cells])
+        where = [f"{value:.3f}" for value in (*(answer.box or ()), *(side for point in answer.points for side in point))]
+        writer.writerow([answer.path, answer.problem.reason if answer.problem else "", *cells, *where])
 
 
 def _print_table(answers: list[Prediction]) -> None:
@@ -102,6 +113,8 @@ def _print_table(answers: list[Prediction]) -> None:
     for answer in answers:
         if not answer.problem:
             others = ", ".join(f"{name} {share:.1%}" for name, share in zip(answer.classes[1:], answer.shares[1:], strict=True))
-            rows.append([shown_path(answer.path), answer.classes[0], f"{answer.shares[0]:.1%}", others])
-    wide = any(row[3] for row in rows)
-    table(["file", "class", "share", *(["then"] if wide else [])], [row if wide else row[:3] for row in rows])
+            sides = [f"{value:.1f}" for value in answer.box or ()]
+            rows.append([shown_path(answer.path), answer.classes[0], f"{answer.shares[0]:.1%}", *sides, others])
+    boxes = SIDES if any(answer.box is not None for answer in answers) else ()
+    wide = any(row[-1] for row in rows)
+    table(["file", "class", "share", *boxes, *(["then"] if wide else [])], [row if wide else row[:-1] for row in rows])

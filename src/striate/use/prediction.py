@@ -1,4 +1,4 @@
-"""What a trained network sees in files: the likeliest classes of each, and which files could not be read."""
+"""What a trained network sees in files: the likeliest classes of each, where it sees them, and which files could not be read."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
 import torch
 
 from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, DataError, PictureError
 from striate.core.runtime import Precision, settings
+from striate.pixels import decode
+from striate.pixels.boxes import into_input
 from striate.training.arguments import a_device, check_views
 from striate.training.evaluation import Views, logits_of
 from striate.training.forward import forward, placed
+from striate.training.localise import Localise
 from striate.training.run import run_of
 from striate.use.files import find
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from striate.pixels import Preprocess
     from striate.training import Run
 
 READERS = 4
@@ -39,10 +44,17 @@ class Prediction:
     problem: PictureError | None = None
     note: str = ""
     """What was done to the picture that the network's own pictures never needed; empty as a rule."""
+    box: tuple[float, float, float, float] | None = None
+    """Of a run that learned boxes: x, y (left and top edge), w, h in pixels of the whole upright picture; it may stand out of it. Else None."""
+    points: tuple[tuple[float, float], ...] = ()
+    """Of a run that learned points: x, y of each, in those pixels."""
 
     def __str__(self) -> str:
-        """One line: path, then the best class and its share, or the problem."""
-        return f"{self.path}: {self.classes[0]} ({self.shares[0]:.1%})" if self.problem is None else str(self.problem)
+        """One line: path, then the best class and its share, and its box, or the problem."""
+        if self.problem is not None:
+            return str(self.problem)
+        where = "" if self.box is None else ", x {:.1f}, y {:.1f}, w {:.1f}, h {:.1f}".format(*self.box)
+        return f"{self.path}: {self.classes[0]} ({self.shares[0]:.1%}){where}"
 
 
 def predict(
@@ -57,9 +69,11 @@ def predict(
 ) -> list[Prediction]:
     """Return one prediction a file, in the order of `files` (files, folders, patterns; a folder's files alphabetically).
 
+    A run of the task `localise` says where, too: `box` and `points`, in pixels of each picture as it is, whatever size the network sees it in.
     The run's own preprocessing opens each file; where it never resizes (digits, MNIST, CIFAR) a picture of another size is scaled until it covers the
     input, its centre is cut, and `note` says so. A file that cannot be read does not lose the others: its prediction carries the `problem`.
-    Raises `DataError` when no file can be read at all, `ArgumentError` for a bad `top` or `batch` or a run that does not take pictures.
+    Raises `DataError` when no file can be read at all, `ArgumentError` for a bad `top` or `batch`, for a run that does not take pictures,
+    and for `views` where the run says where things are.
     """
     opened = run_of(run)
     top, batch = whole_number("top", top, least=1), whole_number("batch", batch, least=1)
@@ -70,6 +84,8 @@ def predict(
         raise ArgumentError(
             f"{opened.folder}: its task is {opened.task.name}, which gives no classes; call run.model(run.preprocess(pixels)) instead"
         )
+    if hasattr(opened.task, "beside") and views != "one":
+        raise ArgumentError(f"views: got {views!r}; task {opened.task.name!r} looks at one view, for a mirrored picture's box lies elsewhere")
     found = find(files)
     answers: list[Prediction] = []
     predictor = _Predictor(opened, top, views, device, precision)
@@ -83,6 +99,15 @@ def predict(
     return answers
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A picture C H W uint8 at the input's size, what was done to it, and the motion 2 3 from the whole picture's pixels to the input's."""
+
+    picture: Tensor
+    note: str
+    motion: np.ndarray[Any, Any] | None = None
+
+
 class _Predictor:
     """The network on its device, ready for lists of files."""
 
@@ -91,45 +116,72 @@ class _Predictor:
         shape = (self.preprocess.channels, *self.preprocess.size)
         self.model, self.use = placed(run.model.eval(), settings(a_device(device), precision), shape)
         self.task, self.classes, self.top, self.views = run.task, run.classes, min(top, len(run.classes)), views
+        self.placing = run.task if isinstance(run.task, Localise) else None
 
     def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
         with ThreadPoolExecutor(min(READERS, len(paths))) as readers:
-            opened = list(readers.map(lambda path: _open(self.preprocess, path), paths))
-        read = [(picture, note) for picture, note in opened if not isinstance(picture, PictureError)]
-        rows = iter(zip(*self._shares(torch.stack([picture for picture, _ in read])), strict=True) if read else ())
-        answers = []
-        for path, (picture, note) in zip(paths, opened, strict=True):
-            if isinstance(picture, PictureError):
-                answers.append(Prediction(path, problem=picture))
-            else:
-                shares, numbers = next(rows)
-                answers.append(Prediction(path, tuple(self.classes[number] for number in numbers), tuple(shares), note=note))
-        return answers
+            opened = list(readers.map(lambda path: _open(self.preprocess, path, where=self.placing is not None), paths))
+        read = [each for each in opened if isinstance(each, _Read)]
+        answers = iter(self._answers([path for path, each in zip(paths, opened, strict=True) if isinstance(each, _Read)], read) if read else ())
+        return [next(answers) if isinstance(each, _Read) else Prediction(path, problem=each) for path, each in zip(paths, opened, strict=True)]
 
     @torch.no_grad()
-    def _shares(self, pictures: Tensor) -> tuple[list[list[float]], list[list[int]]]:
-        x = self.preprocess(pictures).to(self.use.device)
+    def _answers(self, paths: Sequence[Path], read: Sequence[_Read]) -> Iterator[Prediction]:
+        x = self.preprocess(torch.stack([each.picture for each in read])).to(self.use.device)
         output = forward(lambda seen: logits_of(self.model, seen, self.views), x, self.use, network=self.model)
         best = self.task.decode(output).float().topk(self.top, dim=1)
-        return best.values.tolist(), best.indices.tolist()
+        sides = np.array([x.shape[-1], x.shape[-2]], np.float64)
+        boxes: Any = [None] * len(read)
+        points: Any = [None] * len(read)
+        if self.placing is not None and self.placing.with_boxes:
+            boxes = self.placing.boxes(output).double().cpu().numpy() * np.tile(sides, 2)
+        if self.placing is not None and self.placing.count:
+            points = self.placing.points(output).double().cpu().numpy() * sides
+        rows = zip(paths, read, best.values.tolist(), best.indices.tolist(), boxes, points, strict=True)
+        for path, each, shares, numbers, box, some in rows:
+            names = tuple(self.classes[number] for number in numbers)
+            yield Prediction(path, names, tuple(shares), note=each.note, box=_box(box, each.motion), points=_points(some, each.motion))
 
 
-def _open(preprocess: Any, path: Path) -> tuple[Any, str]:
-    """The picture C H W uint8 with a note on what was done to it, or the error that says why there is none."""
+def _box(box: Any, motion: Any) -> tuple[float, float, float, float] | None:
+    """Return a box (x, y, w, h) of the input in pixels of the whole picture, or None where there is none."""
+    if box is None:
+        return None
+    scale, shift = motion[:, :2].diagonal(), motion[:, 2]
+    (x, y), (w, h) = (((box[:2] - shift) / scale).tolist(), (box[2:] / scale).tolist())
+    return x, y, w, h
+
+
+def _points(points: Any, motion: Any) -> tuple[tuple[float, float], ...]:
+    return () if points is None else tuple((float(x), float(y)) for x, y in (points - motion[:, 2]) / motion[:, :2].diagonal())
+
+
+def _open(preprocess: Any, path: Path, *, where: bool) -> _Read | PictureError:
+    """Return the picture, or the error that says why there is none; `where`: with its motion."""
     if not path.exists():
-        return PictureError(path, "no such file", "Check the spelling, or quote the pattern."), ""
+        return PictureError(path, "no such file", "Check the spelling, or quote the pattern.")
     try:
         try:
-            return preprocess.open(path), ""
+            return _read(preprocess, path, where=where)
         except ArgumentError:
             if getattr(preprocess, "resize", None) != "none":
                 raise
             height, width = preprocess.size
-            return dataclasses.replace(preprocess, resize="crop").open(path), f"brought to {height} x {width} pixels"
+            return _read(dataclasses.replace(preprocess, resize="crop"), path, where=where, note=f"brought to {height} x {width} pixels")
     except PictureError as error:
-        return error, ""
+        return error
     except ArgumentError as error:
-        return PictureError(path, str(error), "This network takes other pictures."), ""
+        return PictureError(path, str(error), "This network takes other pictures.")
+
+
+def _read(preprocess: Preprocess, path: Path, *, where: bool, note: str = "") -> _Read:
+    """Open a picture; where things are in it hangs on its whole size, so then it is decoded whole, as data with boxes are."""
+    if not where:
+        return _Read(preprocess.open(path), note)
+    channels = cast("Literal[1, 3] | None", preprocess.channels if preprocess.channels in (1, 3) else None)
+    whole = decode(path, channels=channels, background=preprocess.background)
+    motion = into_input(np.array([whole.shape[:2]], np.int64), preprocess)[0].astype(np.float64)
+    return _Read(preprocess.fit(whole), note, motion)
 
 
 def _chunks(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
