@@ -16,7 +16,7 @@ from striate.cli.registry import command
         "model": "A run's folder or its name under runs/; or a name of the zoo with --weights; or package.module:factory.",
         "data": "What to map. By default what the run was trained with.",
         "by": "t-SNE keeps neighbours together, PCA keeps large distances.",
-        "layer": "Whose codes. By default what goes into the last dense layer.",
+        "layer": "Whose codes. By default what goes into the last dense layer; an autoencoder's own code.",
         "split": "Which part of the data: by default test, else val, else train.",
         "samples": "How many pictures.",
         "set_": "An option of the method as KEY=VALUE, such as perplexity=50; may be repeated.",

@@ -14,7 +14,7 @@ from striate.cli.registry import command
     options={
         "model": "A run's folder or its name under runs/; or a name of the zoo with --weights; or package.module:factory.",
         "data": "Where to look. By default what the run was trained with.",
-        "layer": "Whose codes. By default what goes into the last dense layer.",
+        "layer": "Whose codes. By default what goes into the last dense layer; an autoencoder's own code.",
         "split": "Which part of the data: by default test, else val, else train.",
         "samples": "How many pictures to look among.",
         "set_": "An option of the method as KEY=VALUE, such as queries=12; may be repeated.",

@@ -21,7 +21,6 @@ from striate.core.errors import ArgumentError
 from striate.probe import activations, edited, one_name
 from striate.understand.last_maps import map_layers
 from striate.understand.pixel_gradients import know
-from striate.understand.scoring import scores_of
 
 if TYPE_CHECKING:
     from striate.understand.inputs import Prepared
@@ -70,9 +69,9 @@ def _default(p: Prepared, gradients: bool) -> Look:
             maps = torch.cat([found for found, _ in _cut(p, known, gradients=False)])
             if (weights := _head(p.network, maps, p.logits)) is not None:
                 return _pooled(p, known, maps, weights, gradients)
-    found = map_layers(p.network, p.preprocess(p.pixels[:1]))
+    found = map_layers(p.network, p.preprocess(p.pixels[:1]), scorer=p.scorer)
     last = found.layers[-1]
-    logits, _ = scores_of(found.output, 1)
+    logits, _ = p.scorer(found.output, 1)
     if _head(p.network, _wide(last.maps), logits) is not None:
         maps = torch.cat([maps for maps, _ in _cut(p, last.name, gradients=False)])
         if (weights := _head(p.network, maps, p.logits)) is not None:

@@ -8,19 +8,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from striate.autoencode.building import Autoencoder
 from striate.core.errors import ArgumentError
 from striate.probe import activations, record
 from striate.understand.inputs import Prepared
 from striate.understand.last_maps import default_layer
 from striate.understand.samples import Samples
+from striate.understand.scoring import Scorer, scores_of
 
 Array = np.ndarray[Any, Any]
 VOTERS = 10
 _CARRY = ("flatten", "Flatten", "dropout", "Dropout", "Identity", "view", "reshape", "squeeze")
 
 
-def code_layer(network: nn.Module, x: Tensor) -> str:
-    """Return the layer whose output goes into the last dense layer: the code; itself where it is the only layer; without one, the last with maps."""
+def code_layer(network: nn.Module, x: Tensor, *, scorer: Scorer = scores_of) -> str:
+    """Return the layer whose output goes into the last dense layer: the code; itself where it is the only layer; without one, the last with maps.
+
+    Of an `Autoencoder` it is the last box of its encoder. `scorer`: how class scores are read from the network's output.
+    """
+    if isinstance(network, Autoencoder):
+        return f"encoder.{list(network.encoder.named_children())[-1][0]}"
     recording = record(network, x[:1])
     dense = [number for number, call in enumerate(recording.calls) if isinstance(call.module, nn.Linear) or call.operation == "linear"]
     if dense:
@@ -29,12 +36,16 @@ def code_layer(network: nn.Module, x: Tensor) -> str:
             if plain is not None and plain.ndim in (2, 4) and len(plain) == 1 and not call.operation.startswith(_CARRY):
                 return recording.name_of(call)
         return recording.name_of(recording.calls[dense[-1]])
-    return default_layer(network, x)
+    return default_layer(network, x, scorer=scorer)
 
 
 def codes_of(p: Prepared, samples: Samples, layer: str | None) -> tuple[Array, str, tuple[str, ...]]:
-    """Return codes N D float32 of all samples, the layer they are from, and notes. Maps N C H W are averaged over positions, which the notes say."""
-    place = code_layer(p.network, p.inputs) if layer is None else layer
+    """Return codes N D float32 of all samples, the layer they are from, and notes. Maps N C H W are averaged over positions, which the notes say.
+
+    The code of an `Autoencoder` is all its numbers, maps too.
+    """
+    place = code_layer(p.network, p.inputs, scorer=p.scorer) if layer is None else layer
+    whole = layer is None and isinstance(p.network, Autoencoder)
     parts: list[Tensor] = []
     averaged = False
     with torch.no_grad():
@@ -42,8 +53,8 @@ def codes_of(p: Prepared, samples: Samples, layer: str | None) -> tuple[Array, s
             found = activations(p.network, p.preprocess(p.ready(samples.pixels[start : start + p.batch])), at=place, names=p.paper_names)[place]
             if found.ndim not in (2, 4):
                 raise ArgumentError(f"layer: the output of {place} has shape {tuple(found.shape)}, expected N F or N C H W")
-            averaged = found.ndim == 4 and min(found.shape[-2:]) > 1
-            parts.append((found.mean((2, 3)) if found.ndim == 4 else found).float().cpu())
+            averaged = found.ndim == 4 and not whole and min(found.shape[-2:]) > 1
+            parts.append((found.flatten(1) if whole else found.mean((2, 3)) if found.ndim == 4 else found).float().cpu())
     codes = torch.cat(parts).numpy()
     if not np.isfinite(codes).all():
         raise ArgumentError(f"model: the codes at {place} are NaN or infinite for some pictures")

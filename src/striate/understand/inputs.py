@@ -22,15 +22,17 @@ from striate.probe.walking import Parts
 from striate.understand.explanation import Explanation
 from striate.understand.fingerprints import facts, of_array, of_model, remembered
 from striate.understand.layouts import Layout
-from striate.understand.opening import assumed, chosen_preprocess, opened
+from striate.understand.opening import assumed, chosen_preprocess, opened, scorer
 from striate.understand.pictures import pixels_of
-from striate.understand.scoring import scores_of
+from striate.understand.scoring import Scorer, scores_of
 
 if TYPE_CHECKING:
     from striate.understand.registry import Kind
 
 PIXELS_AT_ONCE = 32 * 224 * 224
 """Of one chunk, unless `batch` says otherwise; small pictures come in up to 512."""
+NAMED = 10
+"""Up to so many classes are named where a class was not one of them."""
 _MISFIT = re.compile(
     r"(expected input|shapes cannot be multiplied|size mismatch|must match the size|kernel size can't be greater|output size is too small"
     r"|invalid for input of size|expected .* channels|sizes? .* must match|too small)",
@@ -46,6 +48,7 @@ class Prepared:
     `preprocess`  pixels -> the network's input; `inputs` is that of `pixels`
     `classes`     class names in label order, or empty
     `names`       the pictures' file names, or empty
+    `scorer`      how class scores are read from what the network returns
     `notes`       what a person should know; a method may append
     """
 
@@ -63,9 +66,10 @@ class Prepared:
         batch: int | None = None,
         seed: int = 0,
         known: dict[str, Any] | None = None,
+        scorer: Scorer = scores_of,
     ) -> None:
         self.network, self.pixels, self._preprocess, self._asked = network, pixels, preprocess, target
-        self.known = known
+        self.known, self.scorer = known, scorer
         self.classes, self.names, self.notes, self.seed = tuple(classes), tuple(names), list(notes), seed
         self.batch = batch or max(1, min(512, PIXELS_AT_ONCE // max(1, pixels.shape[-2] * pixels.shape[-1])))
         self._dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)  # the first layer's, as a rule
@@ -102,7 +106,7 @@ class Prepared:
 
     def model(self, pixels: Tensor) -> Tensor:
         """Return class scores N K for pixels N C H W in [0, 1], preprocessing inside, differentiable; see `scores_of`."""
-        scores, told = scores_of(self.output(pixels), len(pixels))
+        scores, told = self.scorer(self.output(pixels), len(pixels))
         self.notes += [note for note in told if note not in self.notes]
         return scores
 
@@ -155,7 +159,8 @@ class Prepared:
                 raise unknown_name("class", value, self.classes)
             return self.classes.index(value)
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < count:
-            raise ArgumentError(f"target: got {value!r}, expected a class from 0 to {count - 1}" + (" or its name" if self.classes else ""))
+            named = f", or its name: {', '.join(self.classes)}" if 0 < len(self.classes) <= NAMED else " or its name" if self.classes else ""
+            raise ArgumentError(f"target: got {value!r}, expected a class from 0 to {count - 1}{named}")
         return int(value)
 
     def chunks(self, batch: int | None = None) -> Iterator[slice]:
@@ -267,7 +272,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
         words = [*notes, *said, *changed]
-        ready = Prepared(inner, pixels, how, parts, target=target, classes=classes, names=names, notes=words, batch=batch, seed=seed, known=known)
+        given: dict[str, Any] = {"target": target, "classes": classes, "names": names, "notes": words, "batch": batch, "seed": seed, "known": known}
+        ready = Prepared(inner, pixels, how, parts, scorer=scorer(model), **given)
         try:
             yield ready
         except RuntimeError as error:

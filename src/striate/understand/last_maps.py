@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from striate.probe.calls import tensors
 from striate.probe.keeping import Kept, released
 from striate.probe.planes import Planes
 from striate.probe.watching import Watch, is_leaf
-from striate.understand.scoring import scores_of
+from striate.understand.scoring import Scorer, scores_of
 
 PASSED = re.compile(r"pool|dropout|identity|flatten|interpolate|upsample|pad", re.IGNORECASE)
 """Operations after the last layer that are not it: a map is looked at before it is pooled."""
@@ -42,13 +43,14 @@ class MapLayers:
     graph: bool
 
 
-def map_layers(network: nn.Module, x: Tensor) -> MapLayers:
+def map_layers(network: nn.Module, x: Tensor, *, scorer: Scorer = scores_of) -> MapLayers:
     """Run the network on inputs N C H W and return the layers, and functions between them, that give maps on the way to its scores.
 
     Maps are one floating-point tensor N C h w for N inputs, h and w above 1, on which the scores depend and which depends on the input: weights that
     are computed, and what is put aside, are none. And (h, w) is a height and width: the input's own, or one that a two-dimensional operation of
     this run took or gave (see `Planes`), which tells N C H W from N H W C and from attention. Where nothing with maps has a graph, dependence is
-    not asked for. Pooling, dropout and their like are left out. Raises `ArgumentError` where there is none.
+    not asked for. Pooling, dropout and their like are left out. `scorer`: how class scores are read from the network's output.
+    Raises `ArgumentError` where there is none.
     """
     inner, _ = original(network)
     with traceless(inner), torch.inference_mode(False):
@@ -57,10 +59,10 @@ def map_layers(network: nn.Module, x: Tensor) -> MapLayers:
                 parameter.requires_grad_(False)
         try:
             with torch.enable_grad():
-                found = _Run(inner, x.detach().clone().requires_grad_())
+                found = _Run(inner, x.detach().clone().requires_grad_(), scorer)
         except RuntimeError:  # networks that cannot be run with a graph: on NumPy arrays, with `out=`
             with torch.no_grad():
-                found = _Run(inner, x.detach().clone())
+                found = _Run(inner, x.detach().clone(), scorer)
         layers = found.layers()
     if not layers:
         told = closed(inner) or "so there is none to look at; give layer="
@@ -68,12 +70,13 @@ def map_layers(network: nn.Module, x: Tensor) -> MapLayers:
     return MapLayers(layers, tree_map_only(Tensor, Tensor.detach, found.output), found.graph)
 
 
-def default_layer(model: nn.Module, images: Tensor) -> str:
+def default_layer(model: nn.Module, images: Tensor, *, scorer: Scorer = scores_of) -> str:
     """Return the last layer that still gives a map (N C H W with H, W > 1) before the pooling that ends it: what a CAM looks at by default.
 
-    `images`: the network's input, one picture is enough. What counts as a map is said at `map_layers`. Raises `ArgumentError` for a network without.
+    `images`: the network's input, one picture is enough. What counts as a map, and `scorer`, are told at `map_layers`. Raises
+    `ArgumentError` for a network without.
     """
-    return map_layers(model, images[:1]).layers[-1].name
+    return map_layers(model, images[:1], scorer=scorer).layers[-1].name
 
 
 @dataclass(eq=False)
@@ -87,7 +90,7 @@ class _Given:
 class _Run:
     """One watched run: what gave four axes, with its place in the graph, and which sizes are heights and widths."""
 
-    def __init__(self, network: nn.Module, x: Tensor) -> None:
+    def __init__(self, network: nn.Module, x: Tensor, scorer: Scorer) -> None:
         self.network, self.count = network, len(x)
         self._modules = dict(network.named_modules())
         self._given: list[_Given] = []
@@ -99,8 +102,11 @@ class _Run:
         given = x.clone()  # it may begin with an operation in place
         with watch.watching():
             self.output = network(given)
-        roots = _scores(self.output, self.count)
+        roots = _scores(self.output, self.count, scorer)
         self._before, self.graph = _behind(roots), True
+        if _is_part(roots, self.output, self.count):
+            nodes = {each.node for each in self._given} & self._before
+            self._before = _felt(roots[0], x, nodes) or self._before
 
     def layers(self) -> tuple[Mapped, ...]:
         """Return what gave maps on the way to the scores."""
@@ -136,11 +142,32 @@ def _has_maps(output: Tensor, count: int) -> bool:
     return output.ndim == 4 and len(output) == count and min(output.shape[2:]) > 1 and output.is_floating_point() and output.layout is torch.strided
 
 
-def _scores(output: Any, count: int) -> tuple[Tensor, ...]:
+def _scores(output: Any, count: int, scorer: Scorer) -> tuple[Tensor, ...]:
     try:
-        return (scores_of(output, count)[0],)
+        return (scorer(output, count)[0],)
     except ArgumentError:  # no classifier
         return tensors(output)
+
+
+def _is_part(roots: tuple[Tensor, ...], output: Any, count: int) -> bool:
+    """Tell whether the class scores are some of the outputs only, others standing beside them in one tensor."""
+    return len(roots) == 1 and roots[0].requires_grad and roots[0].shape != _scores(output, count, scores_of)[0].shape
+
+
+def _felt(scores: Tensor, x: Tensor, nodes: Iterable[Any]) -> set[Any]:
+    """Return those of the graph's nodes that get a gradient other than zero from the scores: what only other outputs depend on gets none."""
+    felt: set[Any] = set()
+
+    def feel(node: Any, gradients: tuple[Tensor | None, ...]) -> None:
+        if any(each is not None and bool(each.any()) for each in gradients):
+            felt.add(node)
+
+    hooks = [node.register_prehook(partial(feel, node)) for node in nodes]
+    weights = torch.arange(1, scores.shape[1] + 1, device=scores.device, dtype=scores.dtype)
+    torch.autograd.grad((scores * weights).sum(), x, allow_unused=True)
+    for hook in hooks:
+        hook.remove()
+    return felt
 
 
 def _behind(roots: Iterable[Tensor]) -> set[Any]:

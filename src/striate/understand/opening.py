@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import nn
 
-from striate.core.errors import ArgumentError, unknown_name
+from striate.core.errors import ArgumentError, UnknownNameError, unknown_name
 from striate.probe import original
+from striate.understand.scoring import Scorer, scores_of
 from striate.zoo.published import PUBLISHED, imagenet_classes
+
+if TYPE_CHECKING:
+    from striate.training import Run
 
 IMAGENET = 1000
 """Classes of ImageNet."""
@@ -32,6 +37,32 @@ def opened(model: Any) -> tuple[nn.Module, Any, tuple[str, ...]]:
     if bare_imagenet(inner):
         return model, preprocess or _imagenets(inner), imagenet_classes()
     return model, preprocess, loaded.classes if loaded is not None and not loaded.fresh else ()
+
+
+def scorer(model: Any) -> Scorer:
+    """Return how class scores are read from what a model's network gives back: `scores_of`, unless it is a run whose task says otherwise.
+
+    Of a run that learned more than classes (a box, points) the first outputs are the scores, one a class. Of a run that names no classes, as an
+    autoencoder's, there are none: whoever asks for them gets an `ArgumentError`.
+    """
+    from striate.training import Run
+
+    if not isinstance(model, Run):
+        return scores_of
+    try:
+        task = model.task
+    except UnknownNameError:  # a task of the user's own
+        return scores_of
+    if not getattr(task, "supervised", True):
+        return partial(_without_classes, model)
+    return partial(scores_of, classes=len(model.classes)) if getattr(task, "extra_outputs", 0) else scores_of
+
+
+def _without_classes(run: Run, _output: Any, _count: int) -> NoReturn:
+    raise ArgumentError(
+        f"{run.folder}: learned to give pictures back (task {run.facts['task']}) and names no classes, so there is no class score to explain. "
+        f"Its report shows what it learned"
+    )
 
 
 def bare_imagenet(network: nn.Module) -> bool:

@@ -73,7 +73,7 @@ def stages(p: Prepared) -> list[list[str]]:
     """
     found: list[list[str]] = []
     size: tuple[int, ...] = ()
-    for layer in map_layers(p.network, p.preprocess(p.pixels[:1])).layers:
+    for layer in map_layers(p.network, p.preprocess(p.pixels[:1]), scorer=p.scorer).layers:
         name = layer.operation.lower()
         if tuple(layer.maps.shape[2:]) != size:
             found.append([])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from striate.core.errors import ArgumentError
 
+Scorer = Callable[[Any, int], tuple[Tensor, tuple[str, ...]]]
+"""How class scores are read from what a network made of so many pictures; see `scores_of`."""
 SUM = 2e-3
 """How near the sums of rows come to 1 where a network ends in a softmax, half precision included."""
 SEVERAL = "the network returns several outputs: the first is taken for the class scores"
@@ -18,11 +20,12 @@ SIGMOID = "all scores lie between 0 and 1: a network that ends in a sigmoid is b
 ONE = "the network gives one score a picture: its sigmoid is taken for the probability"
 
 
-def scores_of(output: Any, count: int) -> tuple[Tensor, tuple[str, ...]]:
+def scores_of(output: Any, count: int, *, classes: int | None = None) -> tuple[Tensor, tuple[str, ...]]:
     """Return class scores N K for what a network made of `count` pictures, differentiable, and what a person should know of them.
 
     Taken: a tensor, an object's `.logits`, a mapping's `logits`, the first of several tensors; half precision is raised to float32. Shares, which
-    are not negative and add up to 1, are turned into their logarithms. Raises `ArgumentError` for anything else.
+    are not negative and add up to 1, are turned into their logarithms. `classes`: how many of the outputs, the first, are class scores, where
+    others stand behind them (a box); None: all. Raises `ArgumentError` for anything else.
     """
     found, notes = output, list[str]()
     named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
@@ -33,7 +36,10 @@ def scores_of(output: Any, count: int) -> tuple[Tensor, tuple[str, ...]]:
         notes.append(SEVERAL)
     if not isinstance(found, Tensor) or found.ndim != 2:
         came = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise ArgumentError(f"model: returns {came} for {count} pictures, expected class scores N K; this method needs a classifier")
+        raise ArgumentError(
+            f"model: returns {came} for {count} picture{'s' * (count != 1)}, expected class scores N K; this method needs a classifier"
+        )
+    found = found if classes is None else found[:, :classes]
     scores = found.float() if found.dtype in (torch.float16, torch.bfloat16) else found
     seen = scores.detach()
     if scores.shape[1] == 1:

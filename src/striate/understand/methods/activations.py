@@ -45,7 +45,7 @@ def activations(
     if channels is not None and not len(channels):
         raise ArgumentError("channels: got none, expected one or more numbers, or None for all of them")
     with prepare(model, images, preprocess=preprocess, batch=batch, seed=seed) as p, torch.no_grad():
-        place = default_layer(p.network, p.inputs[:1]) if layer is None else one_name(p.network, layer)
+        place = default_layer(p.network, p.inputs[:1], scorer=p.scorer) if layer is None else one_name(p.network, layer)
         found = torch.cat([seen(p.network, p.inputs[part], at=place, names=p.paper_names)[place] for part in p.chunks()])
         if found.ndim not in (2, 4):
             raise ArgumentError(f"{place}: its output has shape {tuple(found.shape)}, expected N C H W or N F")

@@ -45,8 +45,9 @@ def code_map(
 ) -> Explanation:
     """Return a place in the plane for each of `samples` pictures: `points` N 2, `pixels` N C h w (64 a side at most), `labels`, `index`.
 
-    `layer`: whose codes, default what goes into the last dense layer; `by`: t-SNE (openTSNE where installed, else scikit-learn; both begin at the
-    principal components, so the seed decides little) or PCA; `perplexity`: how many neighbours t-SNE heeds, default 30, or a third of few samples;
+    `layer`: whose codes, default what goes into the last dense layer, or an autoencoder's code; `by`: t-SNE (openTSNE where installed, else
+    scikit-learn; both begin at the principal components, so the seed decides little) or PCA; `perplexity`: how many neighbours t-SNE heeds, default
+    30, or a third of few samples;
     `space="pixels"`: map the pictures themselves, for comparison.
     Receipts: trustworthiness (10 neighbours), the accuracy of 10 neighbours on the map (fewer where classes are smaller), and PCA's share of the
     variance. Row U2; van der Maaten and Hinton 2008.

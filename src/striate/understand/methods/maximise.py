@@ -218,7 +218,7 @@ def _started(how: Parametrisation, objective: Objective, generators: Sequence[to
 def _maps(p: Prepared) -> str | None:
     """Return the layer at which pictures of a class are compared, or None (then the pictures themselves are) for a network without maps."""
     try:
-        return default_layer(p.network, p.inputs)
+        return default_layer(p.network, p.inputs, scorer=p.scorer)
     except ArgumentError:
         return None
 

@@ -38,8 +38,9 @@ def neighbours(
 ) -> Explanation:
     """Return for some pictures their nearest others among `samples` of a data set, by Euclidean distance of pixels and of codes.
 
-    `layer`: whose codes, default what goes into the last dense layer; maps are averaged over positions. Rows: `query` Q, `in_pixels` and `in_codes`
-    Q k (positions in the split), `pixel_distance` and `code_distance` Q k, the pictures `pixels`, `near_pixels`, `near_codes`; labels where known.
+    `layer`: whose codes, default what goes into the last dense layer, or an autoencoder's code; maps are averaged over positions, but for a code.
+    Rows: `query` Q, `in_pixels` and `in_codes` Q k (positions in the split), `pixel_distance` and `code_distance` Q k, the pictures `pixels`,
+    `near_pixels`, `near_codes`; labels where known.
     Receipts: the share of all samples whose 10 nearest others (fewer where classes are smaller) name the right class, in pixels and in codes.
     Row U2; Krizhevsky et al. 2012, figure 4.
     """
