@@ -97,6 +97,8 @@ def test_the_text_shows_how_it_is_worked_out(capsys):
         ("summary lenet5 --set pol=max", "--set: unknown setting 'pol'. Did you mean pool"),
         ("summary lenet5 --set pool", "--set"),
         ("summary lenet5 --depth 0", "--depth: got 0"),
+        ("summary lenet5 --html x.txt", "--html x.txt: expected a file that ends in .html"),
+        ("arithmetic pool --input 6x6x1 --size 2 --pad 2", "padding: got 2 for a window of 2, expected at most half of it"),
         ("summary nets/mine", "no such run"),
         ("summary no.such.module:net", "needs no, which is not here"),
     ],
@@ -138,6 +140,45 @@ def test_summary_of_a_run_and_of_ones_own_network(tmp_path, monkeypatch, capsys)
     found = run("summary", "ownnets:tiny", "--input", "2x9x9", "--set", "width=8")(capsys)
     assert found["totals"]["parameters"] == 8 * (18 + 1)
     sys.modules.pop("ownnets", None)
+
+
+OWN = """
+from torch import nn
+
+class Small(nn.Sequential):
+    def __init__(self, classes=3, channels=1):
+        super().__init__(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+
+def broken(classes):
+    raise KeyError("width")
+
+model = Small()
+"""
+
+
+def test_ones_own_network_says_what_it_is_made_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "madefor.py").write_text(OWN)
+    try:
+        found = run("summary", "madefor:Small")(capsys)
+        assert (found["boxes"][0]["output_shape"], found["boxes"][-1]["output_shape"]) == ([1, 1, 224, 224], [1, 3])
+        found = run("summary", "madefor:Small", "--classes", "5", "--input", "2x9x9")(capsys)
+        assert (found["boxes"][0]["output_shape"], found["boxes"][-1]["output_shape"]) == ([1, 2, 9, 9], [1, 5])
+        assert run("summary", "madefor:model", "--input", "1x9x9")(capsys)["totals"]["parameters"] == 4 * 10 + 4 * 3 + 3
+        assert main(["summary", "madefor:broken"]) == 2
+        assert "madefor:broken could not be built, for its own code raised KeyError: 'width'" in capsys.readouterr().err
+    finally:
+        sys.modules.pop("madefor", None)
+
+
+def test_a_stride_that_fits_by_the_floor_is_named_once(capsys):
+    assert main(["summary", "resnet18", "--input", "1x64x48", "--classes", "7"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    square = run("summary", "resnet18", "--input", "1x48x48", "--classes", "7")(capsys)
+    boxes = list(dict.fromkeys(floor.partition(":")[0] for floor in square["floors"]))
+    assert len(boxes) == len(square["floors"])
+    told = f"{len(boxes)} strides fit only by the floor, and no pixel is lost by it ({', '.join(boxes[:4])} and {len(boxes) - 4} more)"
+    assert told in text
 
 
 def test_words_alone_import_no_torch():

@@ -14,6 +14,7 @@ from striate.core.errors import ArgumentError
 from striate.zoo import outside
 
 NETS = """
+import torch
 from torch import nn
 
 def small(classes, input, *, width=4):
@@ -29,6 +30,22 @@ def fixed():
 def words(classes):
     return "a network"
 
+def defaults(num_classes=3, channels=1):
+    return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
+
+def shaped(classes=None, shape=(1, 5, 6)):
+    return nn.Linear(shape[2], classes or 4)
+
+def valued(classes):
+    return nn.Linear(2, int(torch.tensor(float(classes)).item()))
+
+def running(classes):
+    raise RuntimeError("size 3 expected\\n  got 4")
+
+def keyed(classes):
+    return {}["width"]
+
+ready = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
 number = 3
 """
 
@@ -55,6 +72,9 @@ def test_ones_own_factory_gets_what_it_asks_for(nets):
         ("smal", {}, r"has no 'smal'\. Did you mean small"),
         ("words", {}, "returned str, expected an nn.Module"),
         ("number", {}, "is int, expected a function or class"),
+        ("running", {}, r"nets_\w+:running could not be built, for its own code raised RuntimeError: size 3 expected got 4$"),
+        ("keyed", {}, r"nets_\w+:keyed could not be built, for its own code raised KeyError: 'width'$"),
+        ("ready", {"width": 3}, "is a network that is built already and takes no options, got width"),
         ("small", {"depth": 3}, "refuses these arguments: .*unexpected keyword argument 'depth'"),
         ("", {}, "expected timm:NAME, torchvision:NAME or package.module:factory"),
     ],
@@ -62,6 +82,40 @@ def test_ones_own_factory_gets_what_it_asks_for(nets):
 def test_what_a_factory_gets_wrong_is_named(nets, what, options, words):
     with pytest.raises(ArgumentError, match=words):
         zoo.build(f"{nets}:{what}", classes=2, input=(1, 4, 4), options=options)
+
+
+def test_a_network_that_is_built_already_is_taken_as_it_is(nets):
+    from striate.measure import summary
+
+    found = summary(lambda: zoo.build(f"{nets}:ready", classes=2, input=(1, 9, 9)), (1, 9, 9))
+    assert found.totals.multiply_adds == 2 * 9 * 7 * 7
+    first, second = (zoo.build(f"{nets}:ready", classes=2, input=(1, 9, 9)) for _ in range(2))
+    ready = importlib.import_module(nets).ready
+    assert torch.equal(first[0].weight, ready[0].weight), "it was not built without values by the summary that first imported it"
+    assert first[0].weight is not second[0].weight is not ready[0].weight
+    assert zoo.spec_of(ready) is None
+
+
+def test_what_a_factory_is_made_for_stands_in_its_signature(nets):
+    assert outside.made_for(f"{nets}:defaults") == (3, (1, 224, 224))
+    assert outside.made_for(f"{nets}:shaped") == (None, (1, 5, 6))
+    for name in ("small", "Coloured", "fixed", "ready"):
+        assert outside.made_for(f"{nets}:{name}") == (None, None)
+    assert outside.made_for("timm:resnet18") == (None, None) if importlib.util.find_spec("timm") else True
+
+
+def test_a_factory_that_needs_values_still_gets_them(nets):
+    from striate.measure import summary
+
+    found = summary(lambda: zoo.build(f"{nets}:valued", classes=3, input=(1, 1, 2)), (1, 1, 2))
+    assert found.totals.parameters == 9
+    assert any("needed its values to be built" in note for note in found.notes)
+
+
+def test_a_module_whose_own_code_fails_is_named(nets, tmp_path):
+    (tmp_path / f"{nets}_broken.py").write_text("width = sizes[3]\n")
+    with pytest.raises(ArgumentError, match="cannot be imported, for its own code raised NameError: name 'sizes' is not defined"):
+        zoo.build(f"{nets}_broken:net", classes=2, input=(1, 4, 4))
 
 
 def test_names_that_lead_nowhere_say_what_to_do(monkeypatch):

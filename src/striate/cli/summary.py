@@ -15,8 +15,9 @@ from striate.cli.registry import command
     section="Reference",
     options={
         "model": "A name of the zoo, a run's folder, package.module:factory, timm:NAME or torchvision:NAME.",
-        "input": "One sample: channels x height x width, or a length for tokens. By default what the network was made for.",
-        "classes": "Number of classes. By default what the network was made for.",
+        "input": "One sample: channels x height x width, or a length for tokens. By default what the network was made for; 3x224x224 where a "
+        "factory of your own, timm or torchvision names nothing else.",
+        "classes": "Number of classes. By default what the network was made for; 1000 where a factory of your own, timm or torchvision names none.",
         "set_": "An option of the network as KEY=VALUE; may be repeated.",
         "batch": "Samples at a time: all figures are for so many.",
         "depth": "Fold blocks this many names deep. By default as deep as some 60 rows allow.",
@@ -52,6 +53,8 @@ def summary(
 
     if depth is not None and depth < 1:
         raise ArgumentError(f"--depth: got {depth}, expected 1 or more")
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentError(f"--html {html}: expected a file that ends in .html")
     shape = None if input is None else channels_first(input)
     asked = _Asked.read(model, shape, classes, set_)
 
@@ -87,10 +90,13 @@ class _Asked:
         from striate.zoo.registry import architectures
 
         if ":" in model:
-            from striate.zoo.outside import check_name, options
+            from striate.zoo.outside import check_name, made_for, options
 
             check_name(model)
-            return cls(model, 1000 if classes is None else classes, (3, 224, 224) if shape is None else shape, options(assignments))
+            given = options(assignments)
+            own_classes, own_shape = (None, None) if classes is not None and shape is not None else made_for(model)
+            count = classes if classes is not None else own_classes or 1000
+            return cls(model, count, shape or own_shape or (3, 224, 224), given)
         if model in architectures:
             return cls(model, *_made_for(model, shape, classes), _options(model, assignments))
         if "/" in model or Path(model).is_dir() or (Path("runs") / model).is_dir():

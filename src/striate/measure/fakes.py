@@ -128,13 +128,14 @@ def _called(factory: Callable[[], Any]) -> tuple[Any, tuple[str, ...]]:
     try:
         with torch.device("meta"), Uninitialised():
             return factory(), ()
-    except StriateError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a factory does with values; its own mistakes show again below
-        return factory(), (f"the network needed its values to be built ({_first_line(error)}), so its weights were allocated",)
+    except Exception as error:  # whatever a factory does with values; its own mistakes show again below
+        if isinstance(error, StriateError) and error.__cause__ is None:
+            raise
+        why = _first_line(error.__cause__ or error)
+        return factory(), (f"the network needed its values to be built ({why}), so its weights were allocated",)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from striate.draw import bars, html
 from striate.measure.boxes import Box, ReceptiveField, Summary
-from striate.measure.text import inputs_of, shape_of, short, signed, size_of, told_floors, totals_of
+from striate.measure.text import floored, inputs_of, shape_of, short, signed, size_of, told_floors, totals_of
 
 BARS = 14
 """Rows of a chart: blocks are folded until they are so few."""
@@ -34,7 +34,7 @@ def page_of(summary: Summary) -> str:
         sections.append(html.Section("Where it is spent", [html.side_by_side(spent)], short="Spent"))
     words = [*(html.warning(loss) for loss in summary.losses), *map(html.text, summary.advice)]
     if summary.floors:
-        words.append(html.folded(f"{told_floors(len(summary.floors))}, and no pixel is lost by it", list(summary.floors)))
+        words.append(html.folded(f"{told_floors(len(floored(summary)))}, and no pixel is lost by it", list(summary.floors)))
     if words:
         sections.append(html.Section("What fits and what does not", words, short="Fit"))
     if summary.notes:

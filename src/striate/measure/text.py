@@ -180,9 +180,14 @@ def _told_floors(summary: Summary) -> list[str]:
     """One sentence for all strides that lose padding only."""
     if not summary.floors:
         return []
-    names = [floor.partition(":")[0] for floor in summary.floors]
+    names = floored(summary)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return [f"{told_floors(len(names))}, and no pixel is lost by it ({shown}); strict mode refuses that"]
+
+
+def floored(summary: Summary) -> list[str]:
+    """Return the boxes with a stride that loses padding only, each once, whatever the number of its axes."""
+    return list(dict.fromkeys(floor.partition(":")[0] for floor in summary.floors))
 
 
 def told_floors(count: int) -> str:

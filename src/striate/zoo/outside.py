@@ -5,11 +5,12 @@
 
 Neither library is a dependency: its import is tried, and a failure says what to do. A factory of one's own is a function (or an nn.Module class) that
 gets, by name, whichever of these it takes: `classes` (or num_classes), `input` (or shape: C H W), `channels` (or in_channels, in_chans); `options` go
-to it as they are.
+to it as they are. A network that is built already is taken as it is: a copy of it.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import inspect
@@ -17,12 +18,13 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from striate.core.contracts import LIBRARIES
-from striate.core.errors import ArgumentError, nearest
+from striate.core.errors import ArgumentError, StriateError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +35,8 @@ WORDS = {
     "channels": ("channels", "in_channels", "in_chans"),
 }
 """What a factory may call the number of classes, the input's shape and its channels."""
+SIDES = (224, 224)
+"""Height and width where only the channels are known."""
 
 
 def is_outside(name: str) -> bool:
@@ -89,6 +93,30 @@ def build(name: str, classes: int, shape: tuple[int, int, int], options: Mapping
     return _from_factory(name, source, what, classes, shape, options)
 
 
+def made_for(name: str) -> tuple[int | None, tuple[int, int, int] | None]:
+    """Return the number of classes and the input's shape C H W that a factory of one's own takes by default; None where its signature names none.
+
+    Raises `ArgumentError` that names what was missing.
+    """
+    from torch import nn
+
+    check_name(name)
+    source, _, what = name.partition(":")
+    factory = None if source in LIBRARIES else _named(name, source, what)
+    if factory is None or isinstance(factory, nn.Module):
+        return None, None
+    taken = _parameters(factory)
+    known = {meaning: taken[word].default for meaning, words in WORDS.items() for word in words if word in taken}
+    classes, shape, channels = (known.get(meaning) for meaning in ("classes", "input", "channels"))
+    if isinstance(shape, (tuple, list)) and len(shape) == 3 and all(_is_size(n) for n in shape):
+        return (classes if _is_size(classes) else None), (shape[0], shape[1], shape[2])
+    return (classes if _is_size(classes) else None), ((channels, *SIDES) if _is_size(channels) else None)
+
+
+def _is_size(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _from_library(source: str, what: str, classes: int, shape: tuple[int, int, int], options: Mapping[str, Any]) -> nn.Module:
     library = _library(source)
     if what not in (known := _listed(library, "*")):
@@ -111,16 +139,11 @@ def _from_library(source: str, what: str, classes: int, shape: tuple[int, int, i
 def _from_factory(name: str, source: str, what: str, classes: int, shape: tuple[int, int, int], options: Mapping[str, Any]) -> nn.Module:
     from torch import nn
 
-    module = _module(name, source)
-    factory: Any = module
-    for part in what.split("."):
-        if not hasattr(factory, part):
-            close = nearest(part, (word for word in vars(factory) if not word.startswith("_")))
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
-            raise ArgumentError(f"model: {source} has no {what!r}.{hint}")
-        factory = getattr(factory, part)
-    if not callable(factory):
-        raise ArgumentError(f"model: {name} is {type(factory).__name__}, expected a function or class that returns an nn.Module")
+    factory = _named(name, source, what)
+    if isinstance(factory, nn.Module):
+        if options:
+            raise ArgumentError(f"model: {name} is a network that is built already and takes no options, got {', '.join(options)}; name its factory")
+        return copy.deepcopy(factory)
     known = _given(factory, {"classes": classes, "input": shape, "channels": shape[0]}, options)
     made = _called(name, lambda: factory(**known, **options))
     if not isinstance(made, nn.Module):
@@ -128,12 +151,23 @@ def _from_factory(name: str, source: str, what: str, classes: int, shape: tuple[
     return made
 
 
+def _named(name: str, source: str, what: str) -> Any:
+    """Return the function, class or network that a name means."""
+    found: Any = _module(name, source)
+    for part in what.split("."):
+        if not hasattr(found, part):
+            close = nearest(part, (word for word in vars(found) if not word.startswith("_")))
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise ArgumentError(f"model: {source} has no {what!r}.{hint}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ArgumentError(f"model: {name} is {type(found).__name__}, expected a function or class that returns an nn.Module")
+    return found
+
+
 def _given(factory: Callable[..., Any], values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return which of our values a factory takes, under its own words for them."""
-    try:
-        taken = inspect.signature(factory).parameters
-    except (TypeError, ValueError):
-        return {}
+    taken = _parameters(factory)
     return {
         word: values[meaning]
         for meaning, words in WORDS.items()
@@ -142,12 +176,27 @@ def _given(factory: Callable[..., Any], values: Mapping[str, Any], options: Mapp
     }
 
 
+def _parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
 def _called(name: str, make: Callable[[], Any]) -> Any:
-    """Call a foreign factory; what it says against its arguments is told with its name."""
+    """Call a foreign factory; whatever it raises is told with its name."""
     try:
         return make()
+    except StriateError:
+        raise
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"model: {name} refuses these arguments: {error}") from error
+    except Exception as error:
+        raise ArgumentError(f"model: {name} could not be built, for its own code raised {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _listed(library: ModuleType, pattern: str) -> list[str]:
@@ -177,14 +226,20 @@ def _library(source: str) -> ModuleType:
 
 def _module(name: str, source: str) -> ModuleType:
     """Import a module of the user's own; the current folder counts as a place to find it."""
+    import torch
+
     here = str(Path.cwd())
     added = here not in sys.path and "" not in sys.path
     if added:
         sys.path.append(here)
+    weightless = torch.empty(0).is_meta
     try:
-        return importlib.import_module(source)
+        with torch.device("cpu") if weightless else nullcontext():  # what it builds at its import outlives whoever asked
+            return importlib.import_module(source)
     except ImportError as error:
         raise ArgumentError(f"model: {source} in {name!r} cannot be imported ({error}); run striate where it lies, or install it") from error
+    except Exception as error:
+        raise ArgumentError(f"model: {source} in {name!r} cannot be imported, for its own code raised {_told(error)}") from error
     finally:
         if added:
             sys.path.remove(here)
