@@ -21,9 +21,29 @@ def test_every_architecture_has_its_figures():
     assert set(figures()) == set(zoo.names()), "run python -m striate.zoo.figures"
 
 
-@pytest.mark.parametrize(
-    "name", ["lenet5", "resnet20", pytest.param("resnet50", marks=pytest.mark.slow), pytest.param("vgg16", marks=pytest.mark.slow)]
+CHEAP = (
+    "alexnet_227",
+    "fractalnet20",
+    "lenet5",
+    "lenet5_1998",
+    "mlp",
+    "nin_cifar",
+    "pattern",
+    "plain20",
+    "resnet18",
+    "resnet20",
+    "resnext29_8x64d",
+    "sprint28",
+    "squeezenet1_1",
+    "text_cnn",
+    "vgg16",
+    "wide_resnet16_8",
+    "zfnet",
 )
+"""Quickly measured, one of each kind; all others in the slow suite."""
+
+
+@pytest.mark.parametrize("name", [name if name in CHEAP else pytest.param(name, marks=pytest.mark.slow) for name in zoo.names()])
 def test_the_figures_are_what_measuring_gives(name):
     assert figures()[name] == measured(name), f"run python -m striate.zoo.figures {name}"
 
