@@ -83,6 +83,8 @@ def test_every_word_is_tried_above():
         ("-> relu", 1, "expected a box"),
         ("relu & tanh", 6, "cannot read '&'"),
         ("a: relu -> a: tanh", 15, "a second box called 'a'"),
+        ("relu -> loss: tanh", 15, "called 'loss', which means the loss's own box"),
+        ("input: relu", 8, "called 'input', which means the network's input"),
         ("a: -> relu", 4, "expected a box after a:"),
         ("conv(->)", 6, "expected a value"),
         ("", 1, "the spec is empty"),

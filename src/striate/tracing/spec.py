@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(
     r"(?P<arrow>->|→|=>)|(?P<size>\d+(?:x\d+)+(?!\w))|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?!\w))|(?P<word>[A-Za-z_]\w*)|(?P<mark>[(),=:])"
 )
+TAKEN = {"loss": "the loss's own box", "input": "the network's input"}
+"""Names that a box cannot have, and what they mean in a trace."""
 _YES_NO = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
@@ -130,6 +132,10 @@ class _Reader:
             steps.append(self.box())
         seen: dict[str, Step] = {}
         for step in steps:
+            if step.name in TAKEN:
+                raise SpecError(
+                    _told(self.spec, step.start, step.end, f"a box called {step.name!r}, which means {TAKEN[step.name]}; give it another name")
+                )
             if step.name in seen:
                 raise SpecError(_told(self.spec, step.start, step.end, f"a second box called {step.name!r}; give it another name"))
             seen[step.name] = step
