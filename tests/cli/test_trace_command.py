@@ -126,6 +126,7 @@ def test_a_run_looks_at_a_picture_as_it_learned_to(capsys, tmp_path, monkeypatch
         ([VOLUME, "--html", "t.pdf"], 2, "ends in .html"),
         ([VOLUME, "--target", "1"], 2, "class numbers need an output of samples x classes"),
         ([VOLUME, "--loss", "hinge"], 2, "needs a target"),
+        (["conv(2,3)", "--input", "1x6x6", "--seed", "-1"], 2, "--seed: got -1, expected a whole number, 0 or more"),
     ],
 )
 def test_what_is_refused(words, code, told, capsys, monkeypatch, tmp_path):

@@ -26,6 +26,14 @@ def test_a_json_array_or_object(tmp_path):
     assert {name: value.tolist() for name, value in given.parameters.items()} == {"linear1.weight": [3, 4], "linear1.bias": 5}
 
 
+def test_what_is_null_in_an_object_is_not_given(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"input": null, "spec": "relu", "target": null}')
+    assert (read(path).input, read(path).target) == (None, None)
+    with pytest.raises(ArgumentError, match="holds no input"):
+        opened(str(path))
+
+
 def test_csv_with_maps_parted_by_blank_lines(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("1,2\n3,4\n\n5,6\n7,8.5\n")
@@ -52,6 +60,10 @@ def test_a_picture_gives_its_pixels_and_says_so(tmp_path):
         ("a.json", "[1, 2", "line 1, column 6"),
         ("a.json", "[]", "input is empty"),
         ("a.json", "[NaN]", "NaN or infinity"),
+        ("a.json", "null", "input is null, expected numbers"),
+        ("a.json", "[[1, null]]", "input holds null, expected numbers"),
+        ("a.json", '{"input": [1], "conv1": {"bias": null}}', "conv1.bias is null"),
+        ("a.json", '["1", "2"]', "input is no array of numbers"),
         ("a.json", '{"spec": 3}', "spec is 3, expected text"),
         ("a.csv", "1,2\n3,four\n", "line 2: 'four' is not a number"),
         ("a.csv", "1,2\n3\n", "equally long"),

@@ -56,9 +56,11 @@ def trace(
 ) -> None:
     """Read spec and places first (fast, without torch), then trace."""
     from striate.cli.output import aside, print_json, say, shown_path
+    from striate.core.arguments import whole_number
     from striate.core.errors import ArgumentError
     from striate.tracing.spec import is_spec, parse
 
+    whole_number("--seed", seed, least=0)
     asked = [_place(text) for text in explain]
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise ArgumentError(f"--html {html}: expected a file that ends in .html")

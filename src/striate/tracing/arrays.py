@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from striate.core.errors import ArgumentError, DataError, unknown_name
 from striate.draw.canvas import printable
+from striate.tracing.checking import plain
 from striate.tracing.spec import Step
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _json(text: str, path: Path) -> Given:
     if not isinstance(content, dict):
         return Given(path, _array(content, "input", path))
     given = Given(path)
-    if "input" in content:
+    if content.get("input") is not None:
         given.input = _array(content["input"], "input", path)
     for name, kind, spoken in (("spec", str, "text"), ("loss", str, "text"), ("about", str, "text")):
         value = content.get(name)
@@ -189,24 +190,31 @@ def _json(text: str, path: Path) -> Given:
     target = content.get("target")
     if target is not None:
         given.target = target if isinstance(target, int) and not isinstance(target, bool) else _array(target, "target", path)
-    for name, value in _flat({key: value for key, value in content.items() if key not in SETTINGS}):
+    for name, value in flat({key: value for key, value in content.items() if key not in SETTINGS}):
         given.parameters[name] = _array(value, name, path)
     return given
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield parameters by dotted name, from names nested or with dots."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from flat(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value
 
 
 def _array(value: Any, name: str, path: Path) -> Array:
+    if _null(value):
+        raise DataError(f"{path}: {name} {'is' if value is None else 'holds'} null, expected numbers")
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = plain(name, value).astype(np.float64)
+    except ArgumentError:
         raise DataError(f"{path}: {name} is no array of numbers; all rows must be equally long and hold numbers only") from None
     if not array.size or not np.isfinite(array).all():
         raise DataError(f"{path}: {name} {'is empty' if not array.size else 'holds NaN or infinity'}")
     return array
+
+
+def _null(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and any(map(_null, value)))

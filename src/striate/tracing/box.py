@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, unknown_name
 from striate.draw.numbers import short
 from striate.formulas import Formula, Term, Terms
@@ -120,6 +121,8 @@ class Box:
     deviations: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = 1e-10
     notes: tuple[str, ...] = ()
+    untold: str = ""
+    """Why its numbers have no terms, where a formula is known but not for this call."""
 
     @property
     def input(self) -> Array:
@@ -132,6 +135,13 @@ class Box:
     def agrees(self) -> bool | None:
         """Whether formula and torch agree within the tolerance; None where no formula is known."""
         return None if not self.deviations else all(found <= self.tolerance for found in self.deviations.values())
+
+    @property
+    def not_finite(self) -> str:
+        """Which of the arrays that a formula takes holds NaN or infinity, in words; empty where none does."""
+        given = [("its input", array) for array in self.inputs] + [(f"its {name}", array) for name, array in self.parameters.items()]
+        given += [] if self.message is None else [("the message that comes to it", self.message)]
+        return next((what for what, array in given if not np.isfinite(array).all()), "")
 
     @property
     def numbers(self) -> int:
@@ -154,20 +164,23 @@ class Box:
         """
         if sum(each is not None for each in (out, input, gradient)) != 1:
             raise ArgumentError('explain: say which number: out=(0, 0, 1), input=(0, 2, 2) or gradient=("weight", (0, 0, 1, 1))')
+        sample, branch = whole_number("sample", sample), whole_number("branch", branch)
         if gradient is not None:
-            name, place = gradient
+            if not isinstance(gradient, (tuple, list)) or len(gradient) != 2 or not isinstance(gradient[0], str):
+                raise ArgumentError(f'gradient: got {gradient!r}, expected a parameter and a place in it, such as ("weight", (0, 0, 1, 1))')
+            name, place = gradient[0], _place("gradient", gradient[1])
             if name not in self.gradients:
                 raise self._no_gradient(name)
-            return self._explained(f"gradient of {name}", name, self.gradients[name], tuple(place))
+            return self._explained(f"gradient of {name}", name, self.gradients[name], place)
         if out is not None:
-            return self._explained("output", "y", self.output, _with_sample(out, sample, self.output))
+            return self._explained("output", "y", self.output, _with_sample(_place("out", out), sample, self.output))
         if not 0 <= branch < len(self.inputs):
             raise ArgumentError(f"branch: got {branch}; {self.name} has {len(self.inputs)} input{'s' * (len(self.inputs) != 1)}, counted from 0")
         back = self.input_messages[branch] if branch < len(self.input_messages) else None
         if back is None:
             raise ArgumentError(f"{self.name}: no message goes back to this input (no gradient flows through it)")
         which = "message to the input" if len(self.inputs) == 1 else f"message to input {branch}"
-        return self._explained(which, branch, back, _with_sample(input or (), sample, back))
+        return self._explained(which, branch, back, _with_sample(_place("input", input), sample, back))
 
     def arrays(self) -> tuple[Array | None, ...]:
         """The arrays the formula takes, in its order. Raises `ArgumentError` where none is known."""
@@ -181,8 +194,12 @@ class Box:
         value = float(values[_inside(place, values, f"{self.name} {quantity}")])
         if self.narration is None:
             told = "the forward pass is torch's" if which == "y" else "the number is autograd's"
-            return Explained(self.name, quantity, place, value, note=f"striate has no formula for {self.operation}: {told}, its terms are not known")
-        terms = self._terms(which, place)
+            note = self.untold or f"striate has no formula for {self.operation}: {told}, its terms are not known"
+            return Explained(self.name, quantity, place, value, note=note)
+        try:
+            terms = self._terms(which, place)
+        except ArithmeticError:
+            return Explained(self.name, quantity, place, value, note="the numbers overflow here, so that it has no terms")
         note = terms.note if self.agrees is not False else f"{terms.note} formula and torch differ here: the terms sum to {terms.value!r}".strip()
         return Explained(self.name, quantity, place, value, terms.terms, terms.rule, note, terms.then)
 
@@ -192,7 +209,8 @@ class Box:
             raise ArgumentError(f"{self.name}: no formula")
         wanted = ("input", which) if isinstance(which, int) else ("parameter", which)
         of = "y" if which == "y" else next(name for name, operand in zip(narration.names, narration.operands, strict=True) if operand == wanted)
-        return narration.formula.terms(of, place, *self.arrays(), delta=self.message)
+        with np.errstate(all="ignore"):
+            return narration.formula.terms(of, place, *self.arrays(), delta=self.message)
 
     def _no_gradient(self, name: str) -> ArgumentError:
         if name in self.parameters:
@@ -200,6 +218,12 @@ class Box:
         if not self.parameters:
             return ArgumentError(f"{self.name}: has no parameters, so there is no gradient of {name!r}")
         return unknown_name(f"parameter of {self.name}", name, self.parameters)
+
+
+def _place(name: str, place: Any) -> Place:
+    if not isinstance(place, Iterable) or isinstance(place, str):
+        raise ArgumentError(f"{name}: got {place!r}, expected a place such as (0, 2, 1), counted from 0")
+    return tuple(whole_number(name, each) for each in place)
 
 
 def _with_sample(place: Place, sample: int, values: Array) -> Place:

@@ -16,7 +16,8 @@ from striate.formulas import Formula
 from striate.formulas.registry import formulas
 from striate.probe import Call, Recording
 from striate.tracing.box import Array, Box, Narration
-from striate.tracing.comparing import Numbers, connections, deviations, spot_deviations
+from striate.tracing.comparing import Numbers, connections, deviations, overflowing, spot_deviations
+from striate.tracing.hooks import has_hooks
 from striate.tracing.loss_formulas import LogLoss, Total
 from striate.tracing.losses import Loss
 from striate.tracing.narrating import as_array, has_forward_of_its_own, narrate
@@ -50,31 +51,44 @@ def box_of(call: Call, sources: tuple[str | None, ...], tolerance: float) -> Box
     narration = narrate(call)
     if isinstance(narration, str):
         return replace(box, notes=(*notes, narration))
-    own = module is not None and has_forward_of_its_own(module)
-    return _checked(replace(box, options=_plain_options(narration), narration=narration), notes, own_forward=own)
+    more = ""
+    if module is not None and has_forward_of_its_own(module):
+        more = f"{box.operation} computes more than the layer it descends from"
+    elif module is not None and has_hooks(module):
+        more = f"a hook changes what {box.operation} does"
+    return _checked(replace(box, options=_plain_options(narration), narration=narration), notes, more=more)
 
 
-def _checked(box: Box, notes: list[str], *, own_forward: bool = False) -> Box:
-    """Compute the box again by its formula, and say where the two differ; a module that is more than the class it descends from is not told."""
+def _checked(box: Box, notes: list[str], *, more: str = "") -> Box:
+    """Compute the box again by its formula, and say where the two differ; where `more` says why they may, the box is not told."""
     if box.narration is None:
         return replace(box, notes=tuple(notes))
+    if odd := box.not_finite:
+        return _untold(box, notes, f"{odd} holds NaN or infinity, of which the formula of {box.operation} makes no terms")
     torchs = Numbers(box.output, box.message, box.input_messages, box.gradients)
     try:
-        if connections(box.narration, box.output, box.arrays()) > WHOLE:
-            found = spot_deviations(box.narration, box.arrays(), torchs, places=SPOTS)
-            notes = [*notes, f"a large box: its formula was checked at up to {SPOTS} places of each array"]
-        else:
-            found = deviations(box.narration, box.arrays(), torchs, box.tolerance)
-    except ArgumentError as error:
-        reason = f"striate's formula of {box.operation} does not take this call ({error}): the numbers are torch's and autograd's"
-        return replace(box, narration=None, options={}, notes=(*notes, reason))
+        with np.errstate(all="ignore"):
+            if connections(box.narration, box.output, box.arrays()) > WHOLE:
+                found = spot_deviations(box.narration, box.arrays(), torchs, places=SPOTS)
+                notes = [*notes, f"a large box: its formula was checked at up to {SPOTS} places of each array"]
+            else:
+                found = deviations(box.narration, box.arrays(), torchs, box.tolerance)
+    except (ArgumentError, ArithmeticError) as error:
+        return _untold(box, notes, f"striate's formula of {box.operation} does not take this call ({error})")
     wrong = [f"{name} by {difference:.1e}" for name, difference in found.items() if difference > box.tolerance]
-    if wrong and own_forward:
-        reason = f"{box.operation} computes more than the layer it descends from: its numbers are torch's and autograd's"
-        return replace(box, narration=None, options={}, notes=(*notes, reason))
+    if wrong and more:
+        return _untold(box, notes, more, whose="its")
+    if over := overflowing(torchs):
+        notes.append(f"{over}: NaN or infinity, which is not compared with the formula")
     if wrong:
         notes.append(f"MISMATCH between the formula and torch: {', '.join(wrong)} of the largest number; the numbers shown are torch's")
     return replace(box, deviations=found, notes=tuple(notes))
+
+
+def _untold(box: Box, notes: list[str], why: str, *, whose: str = "the") -> Box:
+    """The box without its formula, and why."""
+    reason = f"{why}: {whose} numbers are torch's and autograd's"
+    return replace(box, narration=None, options={}, untold=reason, notes=(*notes, reason))
 
 
 def _plain_options(narration: Narration) -> Mapping[str, Any]:

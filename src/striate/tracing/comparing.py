@@ -31,21 +31,21 @@ def deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: N
     """Recompute forward pass, messages and gradients by the formula; return the largest relative difference from torch's for each.
 
     It is relative to the largest number of the array; where that gives more than `tolerance`, to the largest term of the number that differs most,
-    if that is larger: a sum that cancels to nothing leaves the rounding of its terms.
+    if that is larger: a sum that cancels to nothing leaves the rounding of its terms. Numbers of torch's that are NaN or infinity are left out.
     """
     formula = narration.formula
     operands = dict(zip(narration.names, narration.operands, strict=True))
 
-    def difference(name: str, ours: npt.ArrayLike, theirs: Array | None, terms: float = 0.0) -> float:
+    def difference(name: str, ours: npt.ArrayLike, theirs: Array, terms: float = 0.0) -> float:
         found = _difference(ours, theirs, terms=terms)
-        if theirs is None or not tolerance < found < math.inf:
+        if not tolerance < found < math.inf:
             return found
         place = _worst(ours, theirs)
         apart = float(np.abs(np.asarray(ours) - theirs)[place])
         size = _largest_term(narration, name, place, arrays, torchs.message)
         return min(found, apart / size) if size else found
 
-    found = {"output": difference("y", formula.forward(*arrays), torchs.output)}
+    found = {"output": difference("y", formula.forward(*arrays), torchs.output)} if np.isfinite(torchs.output).all() else {}
     if torchs.message is None:
         return found
     known = dict(zip(narration.names, arrays, strict=True))
@@ -55,15 +55,16 @@ def deviations(narration: Narration, arrays: tuple[Array | None, ...], torchs: N
     sent = back if isinstance(back, tuple) else (back,)
     names = [name for name, (kind, _) in operands.items() if kind == "input" and (isinstance(formula, Join) or name in formula.inputs)]
     for number, message in enumerate(sent):
-        if number < len(torchs.input_messages) and torchs.input_messages[number] is not None:
+        there = torchs.input_messages[number] if number < len(torchs.input_messages) else None
+        if there is not None and np.isfinite(there).all():
             label = "message to the input" if len(sent) == 1 else f"message to input {number}"
-            found[label] = difference(names[number], message, torchs.input_messages[number], size * heaviest)
+            found[label] = difference(names[number], message, there, size * heaviest)
     for name, gradient in formula.parameter_gradient(torchs.message, *arrays).items():
         theirs = torchs.gradients.get(name)
         if theirs is None:  # a function's weight is one of its inputs
             kind, key = operands.get(name, ("value", None))
             theirs = torchs.input_messages[key] if kind == "input" and key < len(torchs.input_messages) else None
-        if theirs is not None:
+        if theirs is not None and np.isfinite(theirs).all():
             found[f"gradient of {name}"] = difference(name, gradient, theirs, size * (1.0 if name == "bias" else _largest(arrays[0])))
     return found
 
@@ -83,6 +84,13 @@ def _largest_term(narration: Narration, name: str, place: tuple[int, ...], array
 
     largest = max(map(size, terms.terms), default=0.0)
     return math.sqrt(largest) if terms.then == "√" else largest
+
+
+def overflowing(torchs: Numbers) -> str:
+    """Which of torch's numbers hold NaN or infinity, in words; empty where none do."""
+    made = [("output", torchs.output), *(("message sent back", back) for back in torchs.input_messages)]
+    made += [(f"gradient of {name}", gradient) for name, gradient in torchs.gradients.items()]
+    return ", ".join(dict.fromkeys(what for what, array in made if array is not None and not np.isfinite(array).all()))
 
 
 def connections(narration: Narration, box_output: Array, arrays: tuple[Array | None, ...]) -> int:
@@ -108,6 +116,8 @@ def spot_deviations(narration: Narration, arrays: tuple[Array | None, ...], torc
                 wanted.append((f"gradient of {key}", name, torchs.gradients[key]))
     found = {}
     for label, name, values in wanted:
+        if not np.isfinite(values).all():
+            continue
         worst, enough = 0.0, ENOUGH
         for flat in random.choice(values.size, min(places, values.size), replace=False):
             place = tuple(int(i) for i in np.unravel_index(int(flat), values.shape))
@@ -121,12 +131,10 @@ def spot_deviations(narration: Narration, arrays: tuple[Array | None, ...], torc
     return found
 
 
-def _difference(ours: npt.ArrayLike, theirs: Array | None, *, terms: float = 0.0) -> float:
+def _difference(ours: npt.ArrayLike, theirs: Array, *, terms: float = 0.0) -> float:
     """The largest difference, relative to the largest number, or to the largest of the `terms` where sums cancel to nothing."""
-    if theirs is None:
-        return 0.0
     ours = np.asarray(ours, dtype=np.float64)
-    if ours.shape != theirs.shape:
+    if ours.shape != theirs.shape or not np.isfinite(ours).all():
         return float("inf")
     if not ours.size:
         return 0.0

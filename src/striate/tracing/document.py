@@ -130,7 +130,11 @@ def _written(box: Box, shelf: _Shelf, budget: _Budget) -> dict[str, dict[str, An
     for name, values in wanted:
         told: dict[str, Any] = {}
         for place in np.ndindex(values.shape):
-            terms = narration.formula.terms(name, place, *arrays, delta=box.message)
+            try:
+                with np.errstate(all="ignore"):
+                    terms = narration.formula.terms(name, place, *arrays, delta=box.message)
+            except ArithmeticError:  # what overflows has no terms
+                break
             spelled = [[_factor(factor, shelf) for factor in term.factors] for term in terms.terms]
             told[",".join(map(str, place))] = {"terms": spelled, "note": terms.note, "then": terms.then}
             if len(told) == 1 and values.size * sum(map(len, spelled)) > budget.left:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from striate.core.errors import ArgumentError, unknown_name
+from striate.core.errors import ArgumentError, StriateError, unknown_name
+from striate.tracing.checking import plain
 
 LOSSES = ("cross_entropy", "log_loss", "hinge", "squared_error", "sum")
 """cross_entropy: of logits and class numbers, mean over the samples. log_loss: -log of the target's share, for a network that ends in softmax.
@@ -38,6 +39,8 @@ def chosen_loss(loss: str | Callable[[Any], Tensor] | None, target: int | npt.Ar
         if target is not None:
             raise ArgumentError("target: is not used where loss is a function of the output; build it into the function")
         return Loss(getattr(loss, "__name__", type(loss).__name__), loss)
+    if loss is not None and not isinstance(loss, str):
+        raise ArgumentError(f"loss: got {type(loss).__name__}, expected {', '.join(LOSSES)}, or a function of the network's output")
     goal = None if target is None else _as_target(target)
     name, note = loss, ""
     if name is None:
@@ -55,6 +58,28 @@ def chosen_loss(loss: str | Callable[[Any], Tensor] | None, target: int | npt.Ar
     if goal is not None and name == "sum":
         raise ArgumentError("target: the loss 'sum' takes none; leave it out or choose cross_entropy, hinge or squared_error")
     return Loss(name, _Named(name, goal), goal, note)
+
+
+class LossFailed(Exception):  # noqa: N818 - said as it is read
+    """The loss raised an error of its own on the network's output."""
+
+    def __init__(self, error: Exception, output: Any) -> None:
+        super().__init__(next(iter(str(error).splitlines()), type(error).__name__))
+        self.output = output
+
+
+def failing_as_such(loss: Loss) -> Callable[[Any], Tensor]:
+    """Return the loss's function, whose own errors are `LossFailed`, so that the network is not blamed for them."""
+
+    def function(output: Any) -> Tensor:
+        try:
+            return loss.function(output)
+        except StriateError:
+            raise
+        except Exception as error:
+            raise LossFailed(error, output) from error
+
+    return function
 
 
 @dataclass(frozen=True)
@@ -97,7 +122,11 @@ class _Named:
 
 
 def _as_target(target: int | npt.ArrayLike | Tensor) -> Tensor:
-    found = target if isinstance(target, Tensor) else torch.from_numpy(np.atleast_1d(np.asarray(target)))
+    if isinstance(target, str):
+        raise ArgumentError(f"target: got {target!r}, expected class numbers (the first class is 0) or an array of numbers of the output's shape")
+    found = target if isinstance(target, Tensor) else torch.from_numpy(np.atleast_1d(plain("target", target)))
     if found.dtype == torch.bool:
         raise ArgumentError("target: got true or false, expected class numbers or an array of numbers")
+    if found.is_complex() or not bool(found.isfinite().all()):
+        raise ArgumentError("target: holds NaN, infinity or complex numbers, expected class numbers or an array of numbers")
     return found.to("cpu", torch.float64 if found.is_floating_point() else torch.int64)

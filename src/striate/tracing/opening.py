@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, unknown_name
 from striate.draw.canvas import printable
-from striate.tracing.arrays import Given, as_batch, drawn, fill, read
+from striate.tracing.arrays import Given, as_batch, drawn, fill, flat, read
+from striate.tracing.checking import numbers
 from striate.tracing.registry import words
 from striate.tracing.running import trace
 from striate.tracing.spec import build, is_spec, parse
@@ -25,7 +26,7 @@ def from_spec(
     spec: str,
     input: npt.ArrayLike,  # noqa: A002 - the field's word
     *,
-    parameters: Mapping[str, npt.ArrayLike] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     target: int | npt.ArrayLike | None = None,
     loss: str | None = None,
     train: bool = False,
@@ -35,13 +36,18 @@ def from_spec(
 ) -> Trace:
     """Build the network of a spec such as `conv(1, 3x3) -> relu` and trace it on `input` (a vector, a map, C H W or N C H W).
 
-    `parameters` by name (`conv1.weight`, `conv1.bias`); those not given are small whole numbers drawn with `seed`, and it is said.
-    Raises `SpecError` with the place in the spec, `ArgumentError`.
+    `parameters` by name (`conv1.weight`, or `conv1` with a mapping that holds `weight`); those not given are small whole numbers drawn with
+    `seed`, and it is said. Raises `SpecError` with the place in the spec, `ArgumentError`.
     """
     steps = parse(spec)
-    x = as_batch(np.asarray(input, dtype=np.float64), steps[0])
+    whole_number("seed", seed, least=0)
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise ArgumentError(f'parameters: got {type(parameters).__name__}, expected arrays by name, such as {{"conv1.weight": [[1, 0], [0, 1]]}}')
+    x = as_batch(numbers("input", input), steps[0])
+    if not x.size:
+        raise ArgumentError("input: holds no numbers; expected at least one")
     model = build(spec, x.shape[1:])
-    notes = fill(model, {name: np.asarray(value, dtype=np.float64) for name, value in (parameters or {}).items()}, seed=seed)
+    notes = fill(model, {name: numbers(name, value) for name, value in flat(parameters or {})}, seed=seed)
     found = trace(model.train(train), x, target, loss, at=at, title=" ".join(spec.split()))
     return dataclasses.replace(found, notes=(*notes, *found.notes), about=about)
 
@@ -60,6 +66,7 @@ def opened(
 
     `input` is a JSON, CSV or picture file, or a size such as `3x5x5` to draw numbers. Raises `ArgumentError`, `DataError`.
     """
+    whole_number("seed", seed, least=0)
     if what.lower().endswith(".json") and "->" not in what:
         given = read(what)
         if given.spec is None:

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from striate.core.errors import ArgumentError, StriateError
 from striate.draw.numbers import count
 from striate.probe import Call, Recording, original, record
+from striate.tracing.box import Box
 from striate.tracing.boxing import box_of, loss_box, loss_message
-from striate.tracing.losses import Loss, chosen_loss
+from striate.tracing.checking import check_parameters, input_tensor
+from striate.tracing.hooks import without_hooks
+from striate.tracing.losses import LOSSES, Loss, LossFailed, chosen_loss, failing_as_such
 from striate.tracing.narrating import as_array, narrate
 from striate.tracing.sourcing import Sources
 from striate.tracing.traced import Trace
@@ -38,8 +41,10 @@ def trace(
     """Run `model` on `x` once, forward and back, and return every box with its numbers.
 
     Args:
-        model: any nn.Module; a copy of it runs in float64 on the CPU, it is left as it was. The mode is its own (train or eval).
-        x: the network's input, batch first (N C H W); a tuple for a network of several inputs.
+        model: any nn.Module; a copy of it runs in float64 on the CPU, it is left as it was. The mode is its own (train or eval). Functions hooked
+            to it do not run, and it is said. Its parameters must be finite.
+        x: the network's input, batch first (N C H W), finite numbers; a tuple for a network of several inputs (of which those after the first
+            may hold infinity, as attention masks do).
         target: class numbers (one, or one a sample), or numbers of the output's shape.
         loss: cross_entropy, log_loss, hinge, squared_error, sum, or a function of the output. By default cross-entropy for class
             numbers, squared error for other targets, and without a target the sum of the output.
@@ -52,6 +57,7 @@ def trace(
     inner, notes = original(model)
     wanted = None if at is None else (at,) if isinstance(at, str) else tuple(at)
     inputs = _inputs(x)
+    check_parameters(inner)
     if wanted is None and sum(p.numel() for p in inner.parameters()) * 2 > LIMIT:
         raise _too_large(inner, inputs)
     loss_chosen = chosen_loss(loss, target, shares=_ends_in_softmax(inner))
@@ -67,6 +73,7 @@ def trace(
     boxes = [box_of(call, sources.of(call), tolerance) for call in calls]
     end = loss_box(recording, loss_chosen, back, sources.of_output(), tolerance)
     output = recording.output if isinstance(recording.output, Tensor) else None
+    overflow = _overflow_note((*boxes, end)) if all(bool(each.isfinite().all()) for each in inputs) else ""
     return Trace(
         title=title or _name(inner),
         boxes=(*boxes, end),
@@ -75,51 +82,55 @@ def trace(
         loss=float(end.output),
         loss_name=loss_chosen.name,
         precision=precision,
-        notes=tuple(note for note in (*notes, *recording.notes, *remarks, _mode_note(inner), loss_chosen.note) if note),
+        notes=tuple(note for note in (*notes, *recording.notes, *remarks, _mode_note(inner), loss_chosen.note, overflow) if note),
         whole=wanted is None,
     )
 
 
-def _inputs(x: Any) -> tuple[Any, ...]:
-    return tuple(_tensor(each) for each in x) if isinstance(x, tuple) else (_tensor(x),)
+def _inputs(x: Any) -> tuple[Tensor, ...]:
+    if not isinstance(x, tuple):
+        return (input_tensor("x", x),)
+    return tuple(input_tensor(f"x[{place}]", each, masks=place > 0) for place, each in enumerate(x))
 
 
-def _tensor(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    try:
-        array = np.asarray(value)
-        return torch.from_numpy(np.ascontiguousarray(array if np.issubdtype(array.dtype, np.integer) else array.astype(np.float64)))
-    except (TypeError, ValueError):
-        raise ArgumentError(f"x: got {type(value).__name__}, expected an array or tensor, batch first (N C H W)") from None
-
-
-def _recorded(model: nn.Module, inputs: tuple[Any, ...], loss: Loss) -> tuple[nn.Module, Recording, str, list[str]]:
-    """Run a float64 copy; a network that insists on float32 is run in that, and it is said."""
+def _recorded(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss) -> tuple[nn.Module, Recording, str, list[str]]:
+    """Run a float64 copy; a network (or loss) that insists on float32 is run in that, and it is said."""
     try:
         twin = copy.deepcopy(model).cpu()
     except (RuntimeError, TypeError) as error:
         raise ArgumentError(f"model: {type(model).__name__} cannot be copied ({error}); trace a network that copy.deepcopy copies") from None
+    remarks = [without_hooks(twin)]
     embeds = any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in twin.modules())
+    function = failing_as_such(loss)
     try:
-        return twin, record(twin.double(), *_cast(inputs, torch.float64, embeds=embeds), loss=loss.function), "float64", []
+        return twin, record(twin.double(), *_cast(inputs, torch.float64, embeds=embeds), loss=function), "float64", remarks
     except StriateError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except (LossFailed, RuntimeError, ValueError, TypeError, IndexError) as error:
         if not any(word in str(error) for word in ("dtype", "scalar type", "Float", "Double")):
-            raise _unrunnable(model, inputs, error) from error
-    note = "the network does not run in float64, so it ran in float32: formula and torch agree to fewer digits"
+            raise _unrunnable(model, inputs, loss, error) from error
+        insists = "the loss" if isinstance(error, LossFailed) else "the network"
+    remarks.append(f"{insists} does not run in float64, so it ran in float32: formula and torch agree to fewer digits")
     try:
-        return twin, record(twin.float(), *_cast(inputs, torch.float32, embeds=embeds), loss=loss.function), "float32", [note]
+        return twin, record(twin.float(), *_cast(inputs, torch.float32, embeds=embeds), loss=function), "float32", remarks
     except StriateError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise _unrunnable(model, inputs, error) from error
+    except (LossFailed, RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise _unrunnable(model, inputs, loss, error) from error
 
 
-def _unrunnable(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> ArgumentError:
-    mode = " It is in training mode; model.eval() uses the running statistics." if model.training else ""
-    return ArgumentError(f"x: {type(model).__name__} does not run on {_shapes(inputs)}: {str(error).splitlines()[0]}.{mode}".replace("..", "."))
+def _unrunnable(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss, error: Exception) -> ArgumentError:
+    told = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+    if isinstance(error, LossFailed):
+        came = f"shape {_shapes((error.output,))}" if isinstance(error.output, Tensor) else type(error.output).__name__
+        return ArgumentError(
+            f"loss: {loss.name} does not run on the network's output, {came}: {told}. "
+            f"Give a function of the output alone that returns one number, such as lambda y: y.square().mean(), or one of {', '.join(LOSSES)}"
+        )
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    trains = any(module.training and isinstance(module, norms) for module in model.modules())
+    mode = " It is in training mode; model.eval() uses the running statistics." if trains else ""
+    return ArgumentError(f"x: {type(model).__name__} does not run on {_shapes(inputs)}: {told}.{mode}")
 
 
 def _cast(inputs: tuple[Any, ...], kind: torch.dtype, *, embeds: bool) -> tuple[Any, ...]:
@@ -146,6 +157,15 @@ def _mode_note(model: nn.Module) -> str:
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
     changed = any(module.training and isinstance(module, kinds) for module in model.modules())
     return "in training mode: batch statistics are the batch's own and dropout drops" if changed else ""
+
+
+def _overflow_note(boxes: Sequence[Box]) -> str:
+    """Where numbers stop being finite: forward, or else on the way back."""
+    first = next((box.name for box in boxes if not np.isfinite(box.output).all()), None)
+    if first is not None:
+        return f"numbers overflow on the way: {first} is the first whose output holds NaN or infinity"
+    last = next((box.name for box in reversed(boxes) if any(back is not None and not np.isfinite(back).all() for back in box.input_messages)), None)
+    return "" if last is None else f"numbers overflow on the way back: {last} is the first whose message holds NaN or infinity"
 
 
 def _ends_in_softmax(model: nn.Module) -> bool:

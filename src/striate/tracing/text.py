@@ -102,7 +102,9 @@ def _name_of(box: Box, place: int) -> str:
 
 
 def _shown(label: str, array: Array) -> Iterator[str]:
-    if array.size > FULL:
+    if not array.size:
+        yield f"   {label}: {shape_of(array)}, no numbers"
+    elif array.size > FULL:
         yield f"   {label}: {shape_of(array)}, {count(array.size)} numbers from {short(float(array.min()), 4)} to {short(float(array.max()), 4)}"
     elif array.size == 1:
         yield f"   {label}: {_number(float(array.reshape(-1)[0]))}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from striate.core.errors import ArgumentError, unknown_name
 from striate.tracing.box import Array, Box, Explained, Place
 
@@ -66,11 +68,15 @@ class Trace:
         if wrong:
             worst = [f"{box.name} ({', '.join(f'{name} {d:.1e}' for name, d in box.deviations.items() if d > box.tolerance)})" for box in wrong]
             return f"MISMATCH: formula and torch differ in {len(wrong)} of {len(told)} boxes: {', '.join(worst)}"
+        infinite = sum(bool(box.not_finite) or not np.isfinite(box.output).all() for box in self.boxes if not box.deviations)
+        if not told and infinite:
+            return f"no box could be compared with its formula: {infinite} of {len(self.boxes)} hold NaN or infinity"
         if not told:
             return "no box has a formula that striate knows: every number is torch's or autograd's"
         largest = max(max(box.deviations.values()) for box in told)
-        rest = len(self.boxes) - len(told)
+        rest = len(self.boxes) - len(told) - infinite
         others = f"; {rest} without a formula, shown as torch computed {'it' if rest == 1 else 'them'}" if rest else ""
+        others += f"; {infinite} with NaN or infinity, not compared" if infinite else ""
         within = f"to {largest:.0e} of the largest number" if largest else "exactly"
         return f"{len(told)} of {len(self.boxes)} boxes computed again by formula, forward and back: they agree with torch {within}{others}"
 
