@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +102,7 @@ def refuse(layer: nn.Module, name: str, x: Tensor, allowed: str) -> None:
 
 def finite(layer: nn.Module | str, x: Tensor, *, name: str) -> None:
     """Ask for values that are neither NaN nor infinite; says how many are and where the first is. Looks at no value inside compiled code."""
-    if not (x.is_floating_point() or x.is_complex()) or not _has_values(x) or bool(torch.isfinite(x).all()):
+    if not (x.is_floating_point() or x.is_complex()) or not has_values(x) or bool(torch.isfinite(x).all()):
         return
     wrong = (~torch.isfinite(x)).nonzero()
     first = tuple(wrong[0].tolist())
@@ -143,7 +144,9 @@ def pair(name: str, value: int | Sequence[int], *, least: int = 1, places: int =
 
 def count(name: str, value: int, *, least: int = 1) -> int:
     """Return `value`, a whole number; raises `ArgumentError` for what is smaller than `least`."""
-    return pair(name, value, least=least, places=1)[0]
+    if not isinstance(value, SupportsIndex) or isinstance(value, bool) or index(value) < least:
+        raise ArgumentError(f"{name}: got {value!r}, expected a whole number, at least {least}")
+    return index(value)
 
 
 def number(name: str, value: float, *, above: float = -math.inf, up_to: float = math.inf, also: float | None = None) -> float:
@@ -154,6 +157,14 @@ def number(name: str, value: float, *, above: float = -math.inf, up_to: float = 
         limits += [f"at most {up_to:g}"] if up_to < math.inf else []
         raise ArgumentError(f"{name}: got {value!r}, expected a finite number" + (" " + " and ".join(limits) if limits else ""))
     return value
+
+
+def sides(layer: nn.Module, output_size: Sequence[int]) -> tuple[int, int]:
+    """Return the last two numbers of an `output_size`, height and width; raises `ArgumentError` where it has not two whole numbers."""
+    found = output_size[-2:] if isinstance(output_size, (tuple, list)) else ()
+    if len(found) != 2 or not all(isinstance(side, (int, torch.SymInt)) and side >= 0 for side in found):
+        raise ArgumentError(f"{type(layer).__name__}: output_size: got {output_size!r}, expected height and width, such as (32, 32)")
+    return found[0], found[1]
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
@@ -179,10 +190,11 @@ def _axis(axis: int, places: int) -> str:
 
 def readable(x: Tensor) -> bool:
     """Whether looking at the values of `x` costs little: it is on the CPU, real, and nothing is being compiled or traced."""
-    return x.device.type == "cpu" and _has_values(x)
+    return x.device.type == "cpu" and has_values(x)
 
 
-def _has_values(x: Tensor) -> bool:
+def has_values(x: Tensor) -> bool:
+    """Whether there are values to look at: nothing is being compiled, traced or run under vmap, and `x` lies on a device with memory."""
     if torch.compiler.is_compiling() or type(x) not in (Tensor, nn.Parameter) or x.is_meta:
         return False
     return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001 - torch has no public way to tell that vmap is at work
