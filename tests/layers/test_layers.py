@@ -2,11 +2,25 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from striate.core.errors import ArgumentError
-from striate.layers import Add, BatchShift, Concat, DropPath, PadShortcut, PartialConv2d, Scale, ScaledTanh, Subsampling, WhitenedConv2d
+from striate.layers import (
+    Add,
+    BatchShift,
+    Concat,
+    DropPath,
+    LocalResponseNorm,
+    MaxNormLinear,
+    PadShortcut,
+    PartialConv2d,
+    Scale,
+    ScaledTanh,
+    Subsampling,
+    WhitenedConv2d,
+)
 
 
 def test_subsampling_sums_weighs_and_shifts():
@@ -29,7 +43,7 @@ def test_drop_path_keeps_whole_samples_and_the_expectation():
     assert abs(out.mean().item() - 1) < 4 * spread
     assert torch.equal(made.eval()(x), x)
     assert torch.equal(DropPath(1.0).train()(x), x)
-    for survival in (0, 1.5, -0.1):
+    for survival in (0, 1.5, -0.1, "0.5", None, [0.5]):
         with pytest.raises(ArgumentError, match="survival"):
             DropPath(survival)
 
@@ -56,6 +70,35 @@ def test_partial_convolution_equals_one_convolution_a_map():
 def test_partial_convolution_refuses_a_wrong_table(table):
     with pytest.raises(ArgumentError, match="table: output map 0 lists"):
         PartialConv2d(3, table, 3)
+
+
+@pytest.mark.parametrize("table", [[0, 1], 3, ["01"], [(0, 1.5)], [], None])
+def test_partial_convolution_refuses_what_is_no_table(table):
+    with pytest.raises(ArgumentError, match=r"table: .*expected .* the input maps it sees"):
+        PartialConv2d(3, table, 3)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: WhitenedConv2d(3, "2"), "kernel: got '2', expected a whole number, at least 1"),
+        (lambda: WhitenedConv2d(-1), "channels: got -1, expected a whole number"),
+        (lambda: PartialConv2d("3", ((0,),), 3), "channels: got '3', expected a whole number"),
+        (lambda: PartialConv2d(3, ((0,),), [3]), r"kernel: got \[3\], expected a whole number"),
+        (lambda: BatchShift(1.5), "channels: got 1.5, expected a whole number"),
+        (lambda: MaxNormLinear(-1, 2), "in_features: got -1, expected a whole number"),
+        (lambda: LocalResponseNorm([1]), r"size: got \[1\], expected a whole number"),
+        (lambda: LocalResponseNorm(True), "size: got True, expected a whole number"),
+    ],
+)
+def test_constructors_refuse_what_is_no_whole_number(build, words):
+    with pytest.raises(ArgumentError, match=words):
+        build()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    assert WhitenedConv2d(np.int64(3), np.int32(2)).weight.shape == (24, 3, 2, 2)
+    assert MaxNormLinear(np.int64(4), np.int64(2)).weight.shape == (2, 4)
 
 
 def test_pad_shortcut_takes_every_second_pixel_and_appends_zeros():

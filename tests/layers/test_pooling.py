@@ -83,6 +83,9 @@ def test_unpooling_refuses_switches_it_has_no_place_for():
     with pytest.raises(ArgumentError, match=r"switches: got places up to 18, expected 0 to 15 for an output of 4 x 4; give output_size"):
         MaxUnpool2d(2)(largest, switches)
     assert MaxUnpool2d(2)(largest, switches, output_size=(5, 5))[0, 3, 3] == 18
+    for size in ((4,), 4, (4.0, 4), "55", (-1, 5)):
+        with pytest.raises(ArgumentError, match=r"MaxUnpool2d: output_size: got .*, expected height and width"):
+            MaxUnpool2d(2)(largest, switches, output_size=size)
     with pytest.raises(ArgumentError, match=r"switches: got torch.int32, expected int64"):
         MaxUnpool2d(2)(largest, switches.int())
     with pytest.raises(ArgumentError, match=r"padding: got 2, expected at most half of kernel_size 3"):

@@ -85,3 +85,5 @@ def test_what_cannot_be_tied_is_refused():
     tied = TiedConvTranspose2d(nn.Conv2d(1, 1, 3, stride=2))
     with pytest.raises(ArgumentError, match=r"output_size: got \(9, 5\), expected 5 x 5 to 6 x 6 for an input of 1 x 1 x 2 x 2"):
         tied(torch.zeros(1, 1, 2, 2), output_size=(9, 5))
+    with pytest.raises(ArgumentError, match=r"TiedConvTranspose2d: output_size: got \(4,\), expected height and width"):
+        tied(torch.zeros(1, 1, 2, 2), output_size=(4,))

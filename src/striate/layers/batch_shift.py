@@ -13,11 +13,11 @@ from striate.layers.registry import layer
 class BatchShift(nn.BatchNorm2d):
     """Normalise each channel over batch and place, then add a learnt shift; the scale is the constant 1.
 
-    `momentum` is torch's: the share of the newest batch in the running statistics.
+    `momentum` is torch's: the share of the newest batch in the running statistics. Raises `ArgumentError` for channels that are no whole number.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__(channels, eps=eps, momentum=momentum)
+        super().__init__(checks.count("channels", channels), eps=eps, momentum=momentum)
         scale = torch.ones_like(self.weight)
         del self.weight
         self.register_buffer("weight", scale, persistent=False)

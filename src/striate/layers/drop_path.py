@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import SupportsFloat
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ class DropPath(nn.Module):
 
     def __init__(self, survival: float) -> None:
         super().__init__()
-        if not 0 < survival <= 1:
+        if not isinstance(survival, SupportsFloat) or not 0 < survival <= 1:
             raise ArgumentError(f"survival: got {survival!r}, expected a probability above 0 and up to 1")
         self.survival = survival
 

@@ -32,7 +32,7 @@ class LocalResponseNorm(nn.Module):
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
         super().__init__()
         self.size = checks.count("size", size)
-        if size % 2 == 0:
+        if self.size % 2 == 0:
             raise ArgumentError(f"size: got {size}, expected an odd number of channels, as many before as behind the one in the middle")
         self.alpha, self.beta, self.k = checks.number("alpha", alpha, also=0, above=0), checks.number("beta", beta), checks.number("k", k, above=0)
 

@@ -38,13 +38,13 @@ class MaxUnpool2d(nn.Module):
 
         `switches` are row · W + column, so the width must be the pooled input's: `output_size` (its last two numbers are H and W), or without
         it the size that (OH - 1) · stride - 2 · padding + dilation · (kernel - 1) + 1 gives, which is short where the stride did not fit.
-        Raises `ArgumentError` for shapes that differ and, on the CPU, for switches outside the output.
+        Raises `ArgumentError` for shapes that differ, an `output_size` without two whole numbers and, on the CPU, switches outside the output.
         """
         checks.maps(self, values, name="values")
         checks.same(self, values, switches, names=("values", "switches"))
         if switches.dtype != torch.int64:
             raise ArgumentError(f"MaxUnpool2d: switches: got {switches.dtype}, expected int64, as max pooling with return_indices=True returns them")
-        height, width = self._size(values) if output_size is None else output_size[-2:]
+        height, width = self._size(values) if output_size is None else checks.sides(self, output_size)
         if checks.readable(switches) and switches.numel() and not 0 <= int(switches.min()) <= int(switches.max()) < height * width:
             raise ArgumentError(
                 f"MaxUnpool2d: switches: got places up to {int(switches.max())}, expected 0 to {height * width - 1} for an output of "

@@ -5,7 +5,8 @@ Only connected kernels are parameters. They are laid into the dense weight when 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -28,16 +29,20 @@ class PartialConv2d(nn.Module):
 
     def __init__(self, channels: int, table: Sequence[Sequence[int]], kernel: int) -> None:
         super().__init__()
+        self.channels, self.kernel = checks.count("channels", channels), checks.count("kernel", kernel)
+        if not isinstance(table, Sequence) or not table:
+            raise ArgumentError(f"table: got {table!r}, expected for each output map the input maps it sees, such as ((0, 1), (2,))")
         for j, sources in enumerate(table):
-            if not sources or len(set(sources)) < len(sources) or not all(0 <= i < channels for i in sources):
+            if not isinstance(sources, Collection) or not all(isinstance(i, SupportsIndex) for i in sources):
+                raise ArgumentError(f"table: output map {j} is {sources!r}, expected the numbers of the input maps it sees, such as (0, 1)")
+            if not len(sources) or len(set(sources)) < len(sources) or not all(0 <= i < channels for i in sources):
                 raise ArgumentError(
                     f"table: output map {j} lists {list(sources)}, expected different input maps from 0 to {channels - 1}, at least one"
                 )
-        self.channels, self.kernel = checks.count("channels", channels), checks.count("kernel", kernel)
         self.table = tuple(tuple(sources) for sources in table)
         places = [j * channels + i for j, sources in enumerate(self.table) for i in sources]
         self.register_buffer("index", torch.tensor(places), persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(places), kernel, kernel))
+        self.weight = nn.Parameter(torch.empty(len(places), self.kernel, self.kernel))
         self.bias = nn.Parameter(torch.empty(len(self.table)))
         self.reset_parameters()
 

@@ -57,7 +57,7 @@ class TiedConvTranspose2d(nn.Module):
             (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
             for size, stride, padding, dilation, kernel in zip(x.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True)
         ]
-        extra = tuple(wanted - small for wanted, small in zip(output_size[-2:], least, strict=True))
+        extra = tuple(wanted - small for wanted, small in zip(checks.sides(self, output_size), least, strict=True))
         if not all(0 <= more < stride for more, stride in zip(extra, self.stride, strict=True)):
             most = [small + stride - 1 for small, stride in zip(least, self.stride, strict=True)]
             raise ArgumentError(

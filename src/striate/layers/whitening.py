@@ -19,10 +19,11 @@ from striate.layers.registry import layer
 class WhitenedConv2d(nn.Conv2d):
     """Convolve without padding with 2·C·k² frozen filters and a trainable bias.
 
-    Until `set_from_patches` is called the filters are torch's random ones.
+    Until `set_from_patches` is called the filters are torch's random ones. Raises `ArgumentError` for what is no whole number.
     """
 
     def __init__(self, channels: int, kernel: int = 2) -> None:
+        channels, kernel = checks.count("channels", channels), checks.count("kernel", kernel)
         super().__init__(channels, 2 * channels * kernel**2, kernel)
         self.weight.requires_grad_(False)
 
