@@ -69,6 +69,14 @@ def test_the_command_refuses_such_a_seed_before_the_data_are_opened(capsys):
     assert capsys.readouterr().err == "error: seed: got -1, expected a whole number from 0 to 4294967295\n"
 
 
+def test_a_file_that_cannot_be_written_costs_no_table(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    assert main(["baseline", "digits", "--which", "k-nn", "--limit", "50", "--save", str(tmp_path / "file" / "t.json")]) == 4
+    told = capsys.readouterr()
+    assert "k-nn" in told.out
+    assert f"{tmp_path / 'file' / 't.json'}: cannot be written" in told.err
+
+
 def test_json_there_and_back(found):
     values = json.loads(json.dumps(found.to_json()))
     assert Table.from_json(values) == found

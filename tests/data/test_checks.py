@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.utils.class_weight import compute_class_weight
 
-from striate.core.errors import DataError, PictureError, UnknownNameError
+from striate.core.errors import ArgumentError, DataError, PictureError, UnknownNameError
 from striate.data import alike, arrays
 from striate.data.alike import equal_groups, find_alike, near_pairs
 from striate.data.checks import check, class_weights
@@ -366,6 +366,8 @@ def test_contact_sheet_shows_each_class_in_its_row(tmp_path):
     assert red.sum() / blue.sum() == pytest.approx(4 / 3, rel=0.03)  # four of six, all three
     with pytest.raises(UnknownNameError, match="Did you mean test"):
         contact_sheet(held, "tset")
+    with pytest.raises(ArgumentError, match=r"seed: got -1, expected a whole number, 0 or more"):
+        contact_sheet(held, seed=-1)
 
 
 @pytest.mark.data

@@ -68,23 +68,23 @@ def baseline(
     source = chosen_data(data, data_option)
     with _bar() as watch:
         found = measure(source.open(), seed=seed, which=which, limit=limit, size=size, progress=watch)
-    if save is not None:
+    if json:
+        print_json(found.to_json())
+    else:
+        from striate.classical.telling import HEADS, cells, headline, remarks
+
+        say(headline(found), style="bold")
+        say()
+        table(HEADS, [cells(row) for row in found.rows])
+        say()
+        for remark in remarks(found):
+            say(remark, style="dim")
+    if save is not None:  # last, so that a file that cannot be written costs no table
         from striate.core.storage import write_json
 
         write_json(save, found.to_json())
-    if json:
-        print_json(found.to_json())
-        return
-    from striate.classical.telling import HEADS, cells, headline, remarks
-
-    say(headline(found), style="bold")
-    say()
-    table(HEADS, [cells(row) for row in found.rows])
-    say()
-    for remark in remarks(found):
-        say(remark, style="dim")
-    if save is not None:
-        aside(f"table  {shown_path(save)}")
+        if not json:
+            aside(f"table  {shown_path(save)}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, DataError, unknown_name
 from striate.data.stores import Tokens
 
@@ -37,7 +38,7 @@ def contact_sheet(dataset: Dataset, split: str | None = None, *, per_class: int 
         raise DataError(f"{dataset.name} is text; a contact sheet shows pictures")
     if not len(table):
         raise DataError(f"{dataset.name}: {name} is empty; choose another split")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed, least=0))
     labelled = table.targets is not None and table.targets.ndim == 1
     if labelled and table.targets is not None:
         shown = dataset.classes[:CLASSES]
