@@ -85,7 +85,8 @@ def test_the_text_shows_how_it_is_worked_out(capsys):
     [
         ("arithmetic conv --input 3x32x32", "the channels come last here, as the course writes them, height x width x channels: 32x32x3"),
         ("arithmetic conv --input 32by32", "--input 32by32: expected height x width x channels, such as 32x32x3"),
-        ("arithmetic conv", "needs HxWxC"),
+        ("arithmetic conv", "striate arithmetic conv needs --input HxWxC. See: striate arithmetic conv --help"),
+        ("arithmetic stack --input 8x8x3", "striate arithmetic stack needs CHAIN. See:"),
         ("arithmetic conv --input 4x4x1 --size 7", "it needs 7 and there are 4"),
         ("arithmetic conv --input 8x8x3 --pad wide", "--pad wide: expected"),
         ("arithmetic cnv", "Did you mean conv"),
@@ -106,6 +107,19 @@ def test_the_text_shows_how_it_is_worked_out(capsys):
 def test_errors_say_what_to_write(words, text, capsys):
     assert main(words.split()) in (2, 4)
     assert text in capsys.readouterr().err
+
+
+def test_help_says_what_is_required_and_what_each_layer_is(capsys):
+    assert main(["arithmetic", "conv", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--input HxWxC What it reads: height x width x channels, or length x channels. (required)" in text
+    assert text.count("(required)") == 1
+    assert main(["arithmetic"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Work out a layer by hand: a convolution, or pool, linear, stack." in lines
+    assert [line.split(None, 1)[1] for line in lines if line.split()[:1] == ["conv"]] == ["A convolution: output, parameters, work, and what fits."]
+    assert main(["--help"]) == 0
+    assert "Work out a layer by hand" in capsys.readouterr().out
 
 
 def test_summary_of_a_zoo_name(tmp_path, capsys):

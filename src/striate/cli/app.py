@@ -184,7 +184,10 @@ def _help_when_alone(ctx: click.Context) -> None:
 
 
 def _group_text(members: dict[str, Entry]) -> str:
-    return next((entry.help for entry in members.values() if entry.facts.get("default")), next(iter(members.values())).help)
+    """What a group is for: as one of its commands says it (`group=`), or the help of its default command, or of its first."""
+    told = [str(entry.facts["group"]) for entry in members.values() if entry.facts.get("group")]
+    told += [entry.help for entry in members.values() if entry.facts.get("default")]
+    return next(iter(told), next(iter(members.values())).help)
 
 
 def _no_such_command(ctx: click.Context, name: str, names: Sequence[str]) -> StriateError:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @command(
     "arithmetic conv",
-    help="Work out a layer by hand: a convolution, or pool, linear, stack.",
+    help="A convolution: output, parameters, work, and what fits.",
+    group="Work out a layer by hand: a convolution, or pool, linear, stack.",
     section="Reference",
     options={
         "input": "What it reads: height x width x channels, or length x channels.",

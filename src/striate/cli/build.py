@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     _ParamType = click.ParamType
 
-FACTS = frozenset({"section", "options", "metavars", "complete", "examples", "torch", "default"})
+FACTS = frozenset({"section", "options", "metavars", "complete", "examples", "torch", "default", "group"})
 """The decorator keywords a command may carry besides its help."""
 
 

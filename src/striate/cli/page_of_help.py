@@ -33,7 +33,7 @@ def command_help(entry: Entry, path: str, parameters: Sequence[click.Parameter])
     told = entry.facts.get("options", {})
     if arguments:
         _rows(out, "Arguments", [(_argument(p), _with_default(told[str(p.name)], p)) for p in arguments])
-    _rows(out, "Options", [(_option(p), _with_default(p.help or "", p)) for p in options])
+    _rows(out, "Options", [(_option(p), f"{p.help} (required)" if p.required else _with_default(p.help or "", p)) for p in options])
     if entry.facts.get("examples"):
         out.print()
         out.print("Examples", style=f"bold {ACCENT}")

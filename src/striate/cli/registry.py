@@ -11,6 +11,7 @@ To add one, write `cli/NAME.py`:
         complete={"path": "data"},                 # what Tab offers: data, models, recipes, runs, files
         examples=("striate data photos/",),
         torch=True,                                # it computes: freed memory is kept (core.runtime.keep_freed_memory)
+        group="Runs: list them, compare them.",    # what the group is for, said by one of its commands
     )
     def data(path: str = "digits", *, views: int = 1, json: bool = False) -> None:
         from striate.data import load              # heavy imports inside the function

@@ -41,7 +41,8 @@ def usage_text(error: click.UsageError) -> str:
     if isinstance(error, click.BadOptionUsage):
         return f"{where}: {error.option_name} needs a value. {see}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        name = error.param.metavar or error.param.opts[0]
+        metavar = error.param.metavar or error.param.opts[0]
+        name = f"{error.param.opts[0]} {metavar}" if isinstance(error.param, click.Option) else metavar
         return f"{where} needs {name}. {see}"
     text = error.format_message().rstrip(".")
     return f"{where}: {text[:1].lower()}{text[1:]}. {see}"
