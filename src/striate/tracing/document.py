@@ -106,6 +106,7 @@ def _box(box: Box, shelf: _Shelf, budget: _Budget) -> dict[str, Any]:
         "deviations": {name: shelf.plain(value) for name, value in box.deviations.items()},
         "agrees": box.agrees,
         "notes": list(box.notes),
+        "untold": box.untold,
         "terms": _written(box, shelf, budget),
     }
 

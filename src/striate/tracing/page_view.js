@@ -159,6 +159,7 @@
   }
 
   function untold(box, panel) {
+    if (box.untold) return `${box.untold}.`;
     if (!box.formula) return `striate has no formula for ${box.operation}; this number is ${panel.gradient ? "autograd’s" : "torch’s"}.`;
     return `Its terms are too many for this page; .explain("${box.name}", …) tells them.`;
   }
