@@ -64,7 +64,7 @@ def layer(draw: random.Random) -> nn.Module:
             1, 1, kernel, stride, draw.randint(0, (kernel - 1) // 2), draw.randint(0, stride - 1), dilation=dilation, bias=False
         )
     if kind == "nearest":
-        return nn.Upsample(scale_factor=draw.choice([2, 3, 1.5, 0.5, 2.5]), mode=draw.choice(["nearest", "nearest-exact"]))
+        return nn.Upsample(scale_factor=draw.choice([2, 3, 1.5, 0.5, 5 / 3]), mode=draw.choice(["nearest", "nearest-exact"]))
     if kind == "linear":
         return nn.Upsample(scale_factor=draw.choice([2, 3, 1.5]), mode="linear", align_corners=draw.choice([True, False]))
     if kind == "size":

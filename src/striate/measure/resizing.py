@@ -96,4 +96,4 @@ def _scale(given: dict[str, Any], before: int, after: int, from_end: int) -> Fra
     if factor is None or given.get("recompute_scale_factor"):
         return Fraction(before, after)
     one = factor[-from_end] if isinstance(factor, (tuple, list)) else factor
-    return 1 / Fraction(str(float(one)))
+    return 1 / Fraction(float(one)).limit_denominator(10**6)
