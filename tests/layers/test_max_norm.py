@@ -64,8 +64,9 @@ def test_two_training_passes_before_one_backward_pass_add_their_gradients():
     for kind in (torch.float64, torch.float32, torch.bfloat16):
         made = MaxNormLinear(300, 20, most=1.5).to(kind).train()
         torch.nn.init.normal_(made.weight)
-        first, second = (torch.randn(4, 300).to(kind) for _ in range(2))
+        first, second = (torch.randn(4, 300).to(kind).requires_grad_() for _ in range(2))  # for their gradient the weight is kept
         (made(first).sum() + 2 * made(second).sum()).backward()
+        assert torch.allclose(first.grad, made.weight.sum(0), rtol=5e-2 if kind == torch.bfloat16 else 1e-5, atol=1e-2)
         expected = first.double().sum(0) + 2 * second.double().sum(0)
         assert torch.allclose(made.weight.grad.double(), expected.expand(20, -1), rtol=2e-2 if kind == torch.bfloat16 else 1e-5, atol=1e-2)
         assert made.weight.detach().double().norm(dim=1).max() == pytest.approx(1.5, rel=1e-2)
