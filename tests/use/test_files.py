@@ -44,6 +44,17 @@ def test_a_file_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
     assert find(odd).files == (odd,)
 
 
+def test_a_pattern_in_a_folder_whose_name_looks_like_one(tmp_path: Path) -> None:
+    for name in ("c [1]", "c 1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"")
+    assert find(tmp_path / "c [1]" / "*.png").files == (tmp_path / "c 1" / "a.png",), "a pattern that matches means what it matches"
+    (tmp_path / "c 1" / "a.png").unlink()
+    assert find(tmp_path / "c [1]" / "*.png").files == (tmp_path / "c [1]" / "a.png",)
+    with pytest.raises(DataError, match="no file matches"):
+        find(tmp_path / "c [1]" / "*.gif")
+
+
 def test_nothing_to_look_at_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="1 not named like a picture"):

@@ -70,11 +70,15 @@ def _named(paths: object) -> list[str | os.PathLike[str]]:
 
 
 def _spelled_out(path: Path) -> Iterator[Path]:
-    """The files a pattern stands for; a path that exists, or has no wildcard, stands for itself."""
+    """The files a pattern stands for; a path that exists, or has no wildcard, stands for itself, and so does a folder `c [1]` that is there."""
     if path.exists() or not glob.has_magic(str(path)):
         yield path
         return
-    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob does not take absolute patterns
+    patterns = [str(path)]
+    if (parent := next((parent for parent in path.parents if parent.exists()), None)) is not None:
+        patterns.append(str(Path(glob.escape(str(parent)), path.relative_to(parent))))
+    found = (sorted(glob.glob(pattern, recursive=True)) for pattern in patterns)  # noqa: PTH207 - Path.glob does not take absolute patterns
+    matches = next(filter(None, found), [])
     if not matches:
         raise DataError(f"{path}: no file matches this pattern")
     yield from map(Path, matches)
