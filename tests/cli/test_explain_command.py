@@ -117,8 +117,9 @@ def test_short_forms(run, picture, tmp_path, capsys):
     assert len(told["points"]) == len(told["labels"]) == len(told["index"]) == 60
     assert main(["fool", str(run), str(picture), "--method", "fgsm", *out]) == 0
     capsys.readouterr()
-    assert main(["fool", str(run), str(picture), "--method", "saliency", *out]) == 2
-    assert "pgd" in capsys.readouterr().err
+    for word in ("saliency", "dream", "invert", "nope"):
+        assert main(["fool", str(run), str(picture), "--method", word, *out]) == 2
+        assert "(allowed: ddn, deepfool, fgsm, fooling, pgd)" in capsys.readouterr().err
     assert main(["filters", str(run), "--data", "digits"]) == 2
     assert {path.name for path in (tmp_path / "o").iterdir()} >= {f"code_map.{ending}" for ending in ("png", "html", "npz")}
 

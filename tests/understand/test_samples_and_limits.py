@@ -100,6 +100,8 @@ def test_neighbours_say_which_of_their_numbers_is_too_large():
         u.neighbours(_net(), _pictures(), count=20)
     with pytest.raises(ArgumentError, match="queries: got 21, but there are 20 samples"):
         u.neighbours(_net(), _pictures(), queries=21)
+    with pytest.raises(ArgumentError, match="count: got 5, but there is 1 sample;"):
+        u.neighbours(_net(), _pictures(), samples=1)
 
 
 def test_options_that_are_passed_over_are_told_or_refused():

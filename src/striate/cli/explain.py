@@ -173,4 +173,6 @@ def _errors(subject: Subject, run: Any, data: str | None, split: str, count: int
     if not worst:
         raise DataError(f"{subject.name} makes no error on {split} of {opened.name}: there is nothing to explain")
     pictures = [run.preprocess.fit(picture) for picture in opened.pictures(split, [mistake.index for mistake in worst])]
-    return torch.stack(pictures), [f"{run.classes[mistake.target]} ({mistake.index})" for mistake in worst]
+    names = opened.tables[split].names
+    called = [mistake.index if names is None else Path(names[mistake.index]).name for mistake in worst]
+    return torch.stack(pictures), [f"{run.classes[mistake.target]} ({name})" for mistake, name in zip(worst, called, strict=True)]

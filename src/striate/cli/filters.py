@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from striate.cli.registry import command
 
@@ -49,4 +50,8 @@ def filters(
     if data is not None and not dead:
         raise ArgumentError("--data: filters are drawn from their weights alone; data is for --dead")
     name = "dead_filters" if dead else "filters"
-    one(subject, name, lambda: (subject.data(data),) if dead else (), set_, options={"layer": layer}, preprocess=how, seed=seed, out=out, json=json)
+
+    def given() -> tuple[Any, ...]:
+        return (subject.data(data, labels=False),) if dead else ()
+
+    one(subject, name, given, set_, options={"layer": layer}, preprocess=how, seed=seed, out=out, json=json)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from striate.cli.registry import command
 
+ATTACKS = ("pgd", "fgsm", "deepfool", "ddn", "fooling")
+"""The methods that make a network say something else; others that make pictures leave it its word."""
+
 
 @command(
     "fool",
@@ -42,10 +45,13 @@ def fool(
     json: bool = False,
 ) -> None:
     """Check the words first, then attack."""
-    from striate.cli.looking import Subject, class_word, kind_of, one, preprocess_word
+    from striate.cli.looking import Subject, class_word, one, preprocess_word
+    from striate.core.errors import unknown_name
     from striate.use.files import find
 
     subject, how = Subject.read(model, weights), preprocess_word(preprocess)
-    name = kind_of(method, "images", "image")
+    name = method.replace("-", "_").lower()
+    if name not in ATTACKS:
+        raise unknown_name("method", method, ATTACKS)
     files = list(find(images).files)
     one(subject, name, lambda: (files,), set_, target=class_word(target), preprocess=how, seed=seed, out=out, json=json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,12 +71,19 @@ class Subject:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    def data(self, spec: str | None) -> Any:
-        """Open the data set asked for, or the one the run was trained on, with the part it held out."""
+    def data(self, spec: str | None, *, labels: bool = True) -> Any:
+        """Open the data set asked for, or the one the run was trained on, with the part it held out.
+
+        Without `labels` a folder of pictures that has no class folders, or one, will do, all of it.
+        """
         from striate.cli.choose import chosen_data
+        from striate.data.sources.folder import class_folders
 
         if spec is not None:
-            return chosen_data(spec).open()
+            chosen = chosen_data(spec)
+            if not labels and chosen.source == "folder" and class_folders(chosen.positional[0]) < 2:
+                chosen = replace(chosen, keywords={**chosen.keywords, "labelled": False, "val": 0.0})
+            return chosen.open()
         if self.folder is None:
             raise ArgumentError(f"{self.text}: say on which data: a folder of class folders, a file, or a name such as cifar10")
         from striate.core.storage import read_json
@@ -163,18 +170,6 @@ def _points(made: Explanation) -> dict[str, Any]:
 def class_word(text: str | None) -> int | str | None:
     """Read `--target`: a class's number where it is one, else its name."""
     return int(text) if text is not None and text.removeprefix("-").isdigit() else text
-
-
-def kind_of(method: str, needs: str, kind: str) -> str:
-    """Return the method called so, if it takes and gives what a short command is for. Raises `UnknownNameError` with those that do."""
-    from striate.core.errors import unknown_name
-    from striate.understand.registry import methods
-
-    good = [entry.name for entry in methods if entry.facts["needs"] == needs and entry.facts["kind"] == kind]
-    name = method.replace("-", "_").lower()
-    if name not in good:
-        raise unknown_name("method", method, good)
-    return name
 
 
 def preprocess_word(text: str | None) -> str | None:

@@ -14,7 +14,7 @@ from striate.cli.registry import command
     section="Understanding",
     options={
         "model": "A run's folder or its name under runs/; or a name of the zoo with --weights; or package.module:factory.",
-        "data": "What to map. By default what the run was trained with.",
+        "data": "What to map: a data set, or a folder of pictures. By default what the run was trained with.",
         "by": "t-SNE keeps neighbours together, PCA keeps large distances.",
         "layer": "Whose codes. By default what goes into the last dense layer; an autoencoder's own code.",
         "split": "Which part of the data: by default test, else val, else train.",
@@ -51,4 +51,4 @@ def code_map(
 
     subject, how = Subject.read(model, weights), preprocess_word(preprocess)
     options = {"by": by, "layer": layer, "split": split, "samples": samples}
-    one(subject, "code_map", lambda: (subject.data(data),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)
+    one(subject, "code_map", lambda: (subject.data(data, labels=False),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)

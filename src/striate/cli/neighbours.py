@@ -13,7 +13,7 @@ from striate.cli.registry import command
     section="Understanding",
     options={
         "model": "A run's folder or its name under runs/; or a name of the zoo with --weights; or package.module:factory.",
-        "data": "Where to look. By default what the run was trained with.",
+        "data": "Where to look: a data set, or a folder of pictures. By default what the run was trained with.",
         "layer": "Whose codes. By default what goes into the last dense layer; an autoencoder's own code.",
         "split": "Which part of the data: by default test, else val, else train.",
         "samples": "How many pictures to look among.",
@@ -48,4 +48,4 @@ def neighbours(
 
     subject, how = Subject.read(model, weights), preprocess_word(preprocess)
     options = {"layer": layer, "split": split, "samples": samples}
-    one(subject, "neighbours", lambda: (subject.data(data),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)
+    one(subject, "neighbours", lambda: (subject.data(data, labels=False),), set_, options=options, preprocess=how, seed=seed, out=out, json=json)

@@ -116,6 +116,12 @@ class Prepared:
         same = x.untyped_storage().data_ptr() == pixels.untyped_storage().data_ptr()
         return self.network(x.clone() if same else x)  # it may begin with an operation in place
 
+    @property
+    def own_size(self) -> str:
+        """The shape of the pictures the network learned on, as people write it, where the preprocess tells it; else nothing."""
+        size, channels = getattr(self._preprocess, "size", None), getattr(self._preprocess, "channels", None)
+        return f"{channels}×{size[0]}×{size[1]}" if size is not None and channels is not None else ""
+
     def misfit(self) -> str:
         """Return what torch says when the network is run on one of the pictures, where they do not fit it; empty where they do."""
         try:
@@ -279,7 +285,8 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
         except RuntimeError as error:
             if _MISFIT.search(str(error)) and (told := ready.misfit()):
                 shape = "×".join(map(str, pixels.shape[1:]))
-                raise ArgumentError(f"images: this network does not take pictures of shape {shape}: {told.splitlines()[0]}") from error
+                why = f"; it learned on {ready.own_size}" if ready.own_size else f": {told.splitlines()[0]}"
+                raise ArgumentError(f"images: this network does not take pictures of shape {shape}{why}") from error
             raise
 
 

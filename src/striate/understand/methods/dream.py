@@ -151,6 +151,10 @@ def _shaken(objective: Objective, generators: Sequence[torch.Generator], reach: 
 
 
 def _middle(p: Prepared) -> str:
+    if p.misfit():
+        own = f" ({p.own_size})" if p.own_size else ""
+        told = "a dream needs a layer that sees them at several; name one before its dense layers with layer=, if it has one"
+        raise ArgumentError(f"images: this network takes pictures of one size only{own}, and {told}")
     names = [name for stage in stages(p) for name in stage]
     return names[round(DEPTH * (len(names) - 1))]
 

@@ -50,7 +50,8 @@ def neighbours(
     found = numbered(samples_of(data, split=split, count=samples, preprocess=preprocess or own, seed=seed), classes)
     if count >= len(found) or queries > len(found):
         wrong = f"count: got {count}" if count >= len(found) else f"queries: got {queries}"
-        raise ArgumentError(f"{wrong}, but there are {len(found)} samples; expected fewer neighbours than samples, and no more queries")
+        there = "is 1 sample" if len(found) == 1 else f"are {len(found)} samples"
+        raise ArgumentError(f"{wrong}, but there {there}; expected fewer neighbours than samples, and no more queries")
     with prepare(model, found.pixels[:1], preprocess=preprocess, batch=batch, seed=seed) as p:
         codes, place, notes = codes_of(p, found, layer)
         rows = _asked(found.labels, len(found), queries, seed)
