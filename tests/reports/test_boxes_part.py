@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 import striate as st
 from striate.core.contracts import Recipe
 from striate.draw.outlines import GIVEN, TRUE, outlined
-from striate.reports import report
+from striate.reports import report, wording
 from striate.reports.boxes_part import overlaps
 
 
@@ -43,3 +45,20 @@ def test_the_page_shows_boxes_and_their_figures(tmp_path):
     assert f"({found} of 10)" in page
     assert f"IoU {shares.min():.2f}" in page
     assert page.count(", IoU ") >= 10  # every one of the ten pictures is shown
+
+
+def test_the_one_epoch_and_the_terminal_tell_figures_in_the_same_units(tmp_path):
+    """Of a run that finds no box at all: `missed` is a share, 100 %, and names are words."""
+    from striate.cli.carry_out import result_rows
+
+    data = st.data.load("pasted", options={"count": 20, "size": 16})
+    run = st.train("lenet5", data, task="localise", recipe=Recipe(epochs=1, batch=10, lr=1e-9), folder=tmp_path / "run", device="cpu")
+    text = re.sub(r"<[^>]*>|\s", " ", report(run).read_text(encoding="utf-8")).replace(wording.THIN, " ")
+    row = run.history[0]
+    assert re.search(rf"validation missed +{100 * row['val/missed']:.2f} %", text)
+    assert re.search(rf"training box error +{100 * row['train/box_error']:.2f} %", text)
+    assert "box_error" not in text
+    heads, (cells,) = result_rows({"val": {"n": 10, **{name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}}})
+    for name in ("loss", "error", "box_error", "missed", "localisation_error"):
+        head = wording.figure_name(name)
+        assert cells[heads.index(head)].endswith("%") == wording.is_share(name), name

@@ -24,7 +24,7 @@ def learning_section(run: StoredRun) -> html.Section:
         text = "No epoch came to its end, so there is no history yet."
         return html.Section("Nothing learned yet", [text], short="Learning")
     if len(run.history) == 1:
-        known = {name.replace("train/", "training ").replace("val/", "validation "): _figure(name, value) for name, value in run.history[0].items()}
+        known = {wording.figure_name(name): _figure(name, value) for name, value in run.history[0].items()}
         return html.Section(_learned(run), [html.facts(known)], short="Learning")
     pieces = []
     for key in ("loss", "error"):
@@ -84,7 +84,7 @@ def _figure(name: str, value: object) -> str:
     known = number(value)
     if known is None:
         return wording.spelled(value)
-    if name.endswith("error"):
+    if wording.is_share(name):
         return wording.percent(known, places=2)
     return wording.duration(known) if name == "seconds" else wording.rate(known) if name == "rate" else draw.short(known, 4)
 

@@ -55,6 +55,18 @@ def part_name(split: str) -> str:
     return _PARTS.get(split, split)
 
 
+def figure_name(name: str) -> str:
+    """Spell a figure's name as the terminal does: `train/box_error` -> `training box error`."""
+    part, _, figure = name.rpartition("/")
+    return f"{part_name(part)} {figure}".strip().replace("top5_error", "top-5 error").replace("_", " ")
+
+
+def is_share(name: str) -> bool:
+    """Tell whether a figure is a share, told in percent: errors of all kinds, and the boxes missed."""
+    figure = name.rpartition("/")[2]
+    return figure.endswith("error") or figure == "missed"
+
+
 def decimals(n: int | None) -> int:
     """Return how many decimals a percentage of `n` samples deserves: two from 10,000 on, one from 200, else none."""
     return 1 if n is None else 2 if n >= 10_000 else 1 if n >= 200 else 0
