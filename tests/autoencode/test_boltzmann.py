@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from striate import autoencode
+from striate.autoencode.turns import Turns
 from striate.autoencode.unrolling import machines, unroll
 from striate.core.contracts import Batch
 from striate.core.errors import ArgumentError
@@ -138,7 +139,7 @@ def likelihood(machine):
 
 def test_unrolled_layers_give_the_machines_means(tmp_path):
     parts = {"train": torch.rand(40, 1, 3, 4)}
-    found = machines(parts, [(6, "binary"), (2, "gaussian")], "tiny", epochs=1, folder=tmp_path)
+    found = machines(parts, [(6, "binary"), (2, "gaussian")], "tiny", Turns(tmp_path, {}, {}), epochs=1)
     model = autoencode.autoencoder((1, 3, 4), widths=(6,), code=2, activation="sigmoid")
     layers = [[box for box in half if isinstance(box, torch.nn.Linear)] for half in (model.encoder, model.decoder)]
     for machine, there, back in zip(found.machines, layers[0], reversed(layers[1]), strict=True):
@@ -157,4 +158,4 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="expected N x 1 x 2 x 2"):
         autoencode.RBM((1, 2, 2), 3)(torch.rand(2, 1, 2, 3))
     with pytest.raises(ArgumentError, match="numbers from 0 to 1"):
-        machines({"train": torch.randn(9, 1, 2, 2)}, [(2, "binary")], "x", folder=tmp_path)
+        machines({"train": torch.randn(9, 1, 2, 2)}, [(2, "binary")], "x", Turns(tmp_path, {}, {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -24,6 +25,35 @@ def test_it_learns_reports_and_tells_how_to_do_it_again(tmp_path, monkeypatch, c
     assert "already holds a run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("start", ["stacked", "boltzmann"])
+def test_a_stopped_one_says_the_command_that_goes_on_with_it(tmp_path, monkeypatch, capsys, start):
+    from striate.autoencode import turns
+    from striate.training import Run
+
+    monkeypatch.chdir(tmp_path)
+    taken = turns.Turns.take
+    words = ["autoencode", "digits", "--code", "3", "--widths", "8", "--activation", "sigmoid", "--start", start, "--epochs", "1", "--seed", "0"]
+
+    def stopped(self, name, *given, **how):
+        if name.endswith("-2"):
+            monkeypatch.setattr(turns.Turns, "take", taken)
+            raise KeyboardInterrupt
+        return taken(self, name, *given, **how)
+
+    monkeypatch.setattr(turns.Turns, "take", stopped)
+    assert main([*words, "--no-report", "--quiet"]) == 130
+    told = capsys.readouterr().err
+    folder = next((tmp_path / "runs").iterdir()).relative_to(tmp_path)
+    assert f"everything is saved in {folder}. Go on: striate autoencode digits --code 3 --widths 8 " in " ".join(told.split())
+    again = shlex.split(" ".join(told.split()).partition("Go on: striate ")[2])
+    assert again[-2:] == ["--folder", str(folder)]
+    assert main([*again, "--no-report", "--json"]) == 0
+    assert "1 of 2 is finished already and kept" in capsys.readouterr().err
+    assert Run.load(folder).state == "finished"
+    assert main([*again, "--no-report"]) == 4
+    assert "already holds a run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -33,6 +63,9 @@ def test_it_learns_reports_and_tells_how_to_do_it_again(tmp_path, monkeypatch, c
         (["--noise", "gausian"], "gaussian"),
         (["--size", "9"], "pictures of one size already"),
         (["--code", "0"], "--code: got 0, expected how many numbers a code has: 1 or more"),
+        (["--amount", "2", "--noise", "salt"], "--amount: got 2, expected more than 0 and at most 1"),
+        (["--amount", "2"], "--amount: got 2, expected more than 0 and at most 1"),
+        (["--amount", "0.3"], "--amount: got 0.3, but no pixel is spoiled without --noise; add --noise masking, gaussian or salt"),
         (["--code", "-1", "--form", "convolutional", "--widths", "8"], "--code: got -1"),
     ],
 )

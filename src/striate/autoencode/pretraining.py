@@ -14,11 +14,13 @@ from striate.autoencode.building import Autoencoder
 from striate.autoencode.coding import parts_of
 from striate.autoencode.corruption import Noise
 from striate.autoencode.mirror import Stage, chain_of, mirrored
-from striate.autoencode.stacking import LAYERS, greedy
-from striate.autoencode.unrolling import machines, unroll
+from striate.autoencode.stacking import LAYERS, greedy, layer_names
+from striate.autoencode.turns import Turns
+from striate.autoencode.unrolling import RECIPE, machine_names, machines, unroll
 from striate.core.contracts import Progress, Recipe
 from striate.core.errors import ArgumentError, unknown_name
 from striate.core.runtime import Precision, random_state_kept
+from striate.core.storage import digest
 
 if TYPE_CHECKING:
     from striate.training import Run
@@ -67,8 +69,10 @@ def pretrain(
     `method`      `greedy`: layer by layer; `whole`: all layers at once; `boltzmann`: a restricted Boltzmann machine a layer (linear and sigmoid only)
     `tied`        the decoder that is thrown away afterwards uses the trunk's own weights, transposed (not for `boltzmann`, which always does)
 
-    `recipe` and `epochs` are those of each layer's turn. The runs lie under `folder` (None: they are not kept).
-    Raises `ArgumentError` for a model that is no chain or has a layer without a mirror image, and for a method that does not fit.
+    `recipe` and `epochs` are those of each layer's turn. The runs lie under `folder` (None: they are not kept); stopped or killed, the same call with
+    the same `folder` goes on where it stopped, from the weights it began with, and ends with the same result.
+    Raises `ArgumentError` for a model that is no chain or has a layer without a mirror image, and for a method that does not fit; `StorageError` for
+    a folder that holds a finished pre-training or one of other settings; `Stopped` (an `Interrupted`), and what training raises.
     """
     from striate.data import load
 
@@ -79,17 +83,28 @@ def pretrain(
     names = tuple(name for name, box in trunk if isinstance(box, (nn.Linear, nn.Conv2d)))
     modes = {module: module.training for module in classifier.modules()}
     home = next(classifier.parameters()).device
+    chosen = recipe or (RECIPE if method == "boltzmann" else LAYERS)
+    settings = {"data": data.fingerprint, "network": digest(repr(classifier)), "method": method, "tied": tied, "noise": noise, "amount": amount}
+    settings |= {"recipe": chosen.to_json(), "epochs": epochs, "seed": seed}
+    how: dict[str, Any] = {"epochs": epochs, "seed": seed, "device": device}
     with TemporaryDirectory() as scratch:
         target = Path(scratch) if folder is None else Path(folder)
         if method == "boltzmann":
-            runs = _by_machines(trunk, data, recipe, epochs, target, seed, device, progress)
+            layers = _linear(trunk)
+            with Turns(target, machine_names(layers), settings, first=classifier, progress=progress, kept=folder is not None) as turns:
+                runs = _by_machines(layers, data, turns, recipe=chosen, **how)
+                turns.finish()
         else:
-            with random_state_kept():
-                import torch
-
-                torch.manual_seed(seed)
-                stages = mirrored(trunk, data.shape, tied=tied)
-            runs = _by_mirrors(stages, data, method, noise, amount, recipe or LAYERS, epochs, target, seed, device, precision, progress)
+            stages = _mirrored(trunk, data.shape, tied, seed)
+            whole = Autoencoder(stages, noise=noise, amount=amount)
+            turn_names = layer_names(stages) if method == "greedy" else {"whole": "all layers at once"}
+            with Turns(target, turn_names, settings, first=whole, progress=progress, kept=folder is not None) as turns:
+                how |= {"recipe": chosen, "precision": precision}
+                if method == "greedy":
+                    runs = greedy(stages, parts_of(data), data.name, turns, noise=noise, amount=amount, **how)
+                else:
+                    runs = [turns.take("whole", whole, data, task="reconstruct", **how)]
+                turns.finish()
         losses = tuple(float(run.history[-1]["train/loss"]) for run in runs)
     classifier.to(home)
     for module, mode in modes.items():
@@ -105,72 +120,28 @@ def _trunk(classifier: nn.Module) -> list[tuple[str, nn.Module]]:
     return boxes[: weighted[-1]]
 
 
-def _by_mirrors(
-    stages: list[Stage],
-    data: Any,
-    method: str,
-    noise: Noise,
-    amount: float,
-    recipe: Recipe,
-    epochs: float | None,
-    folder: Path,
-    seed: int,
-    device: str,
-    precision: Precision,
-    progress: Progress | None,
-) -> list[Run]:
-    if method == "greedy":
-        return greedy(
-            stages,
-            parts_of(data),
-            data.name,
-            recipe=recipe,
-            epochs=epochs,
-            noise=noise,
-            amount=amount,
-            folder=folder,
-            seed=seed,
-            device=device,
-            precision=precision,
-            progress=progress,
-        )
-    from striate.training import train
+def _mirrored(trunk: list[tuple[str, nn.Module]], shape: tuple[int, ...], tied: bool, seed: int) -> list[Stage]:
+    import torch
 
-    return [
-        train(
-            Autoencoder(stages, noise=noise, amount=amount),
-            data,
-            recipe=recipe,
-            task="reconstruct",
-            folder=folder / "whole",
-            epochs=epochs,
-            seed=seed,
-            device=device,
-            precision=precision,
-            progress=progress,
-        )
-    ]
+    with random_state_kept():
+        torch.manual_seed(seed)
+        return mirrored(trunk, shape, tied=tied)
 
 
-def _by_machines(
-    trunk: list[tuple[str, nn.Module]],
-    data: Any,
-    recipe: Recipe | None,
-    epochs: float | None,
-    folder: Path,
-    seed: int,
-    device: str,
-    progress: Progress | None,
-) -> list[Run]:
-    layers = [(name, box) for name, box in trunk if not isinstance(box, (nn.Flatten, nn.Dropout, nn.Sigmoid))]
-    for name, box in layers:
-        if not isinstance(box, nn.Linear):
-            raise ArgumentError(f"method: boltzmann machines are for linear layers followed by sigmoids; {name} is {type(box).__name__}: use greedy")
-    kinds: list[tuple[int, Unit]] = [(box.out_features, "binary") for _, box in layers if isinstance(box, nn.Linear)]
-    found = machines(
-        parts_of(data), kinds, data.name, visible="gaussian", recipe=recipe, epochs=epochs, folder=folder, seed=seed, device=device, progress=progress
-    )
-    for machine, (_, box) in zip(found.machines, layers, strict=True):
+def _linear(trunk: list[tuple[str, nn.Module]]) -> list[nn.Linear]:
+    """Return the trunk's linear layers; raises `ArgumentError` where anything else than sigmoids stands between them."""
+    found: list[nn.Linear] = []
+    for name, box in trunk:
         if isinstance(box, nn.Linear):
-            unroll(machine, box)
+            found.append(box)
+        elif not isinstance(box, (nn.Flatten, nn.Dropout, nn.Sigmoid)):
+            raise ArgumentError(f"method: boltzmann machines are for linear layers followed by sigmoids; {name} is {type(box).__name__}: use greedy")
+    return found
+
+
+def _by_machines(layers: list[nn.Linear], data: Any, turns: Turns, **how: Any) -> list[Run]:
+    kinds: list[tuple[int, Unit]] = [(box.out_features, "binary") for box in layers]
+    found = machines(parts_of(data), kinds, data.name, turns, visible="gaussian", **how)
+    for machine, box in zip(found.machines, layers, strict=True):
+        unroll(machine, box)
     return list(found.runs)

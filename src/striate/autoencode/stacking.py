@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from striate.autoencode.building import Autoencoder
 from striate.autoencode.coding import as_data, as_pictures, chain, parts_of, through
 from striate.autoencode.corruption import Noise
-from striate.autoencode.learning import RECIPE, free_folder, made, pixels_of, told, train
+from striate.autoencode.learning import RECIPE, free_folder, made, pixels_of, told
 from striate.autoencode.mirror import Stage
+from striate.autoencode.turns import WHOLE, Turns
 from striate.core.contracts import Progress, Recipe
-from striate.core.errors import StorageError
 from striate.core.runtime import Precision, derived_seed
+from striate.core.storage import digest
 
 if TYPE_CHECKING:
     from striate.training import Run
@@ -80,103 +81,90 @@ def stack(
 
     `model`: an `Autoencoder` (trained in place) or None for `autoencoder(data.shape, **options)`. Each layer is an autoencoder of its own on what the
     layers below give for the training pictures (kept in memory), `epochs` long by `recipe`; `noise` spoils its input, by default as the model's.
-    Every layer's turn is a run under `folder`/layer-K; the fine-tuned whole is the run `folder`, with each layer's pictures in its report.
+    Every layer's turn is a run under `folder`/layer-K; the fine-tuned whole is the run `folder`, with each layer's pictures in its report. Stopped or
+    killed, the same call with the same `folder` goes on where it stopped, from the weights it began with, and ends with the same result.
+
+    Raises `StorageError` for a folder that holds a finished run or one of other settings, `Stopped` (an `Interrupted`), and what training raises.
     """
     from striate.autoencode.judging import SHOWN, _pictures, _shown, judge, psnr
 
     opened = pixels_of(data)
     fresh = model is None
     model = made(opened, options or {}, seed) if model is None else model
-    target = Path(folder) if folder is not None else free_folder(opened.name, "stacked")
-    if (target / "run.json").exists():
-        raise StorageError(f"folder: {target} already holds a run; give another folder")
+    chosen, spoil = recipe or LAYERS, noise or model.corruption.noise
+    share = model.corruption.amount if amount is None else amount
     shown = next(name for name in ("test", "val", "train", *opened.splits) if name in opened.splits)
     pictures, _ = _pictures(opened, shown, 10_000, seed)
-    turns: list[Layer] = []
+    found: list[Layer] = []
 
     def watch(place: int, run: Run, loss: float) -> None:
         back = _there_and_back(model.stages[: place + 1], pictures)
         stage = model.stages[place]
         name = next(name for name, box in stage.encoder.items() if any(True for _ in box.parameters()))
-        turns.append(Layer(name, stage.input, stage.output, run.folder, loss, psnr(pictures, back), _shown(back[:SHOWN])))
+        found.append(Layer(name, stage.input, stage.output, run.folder, loss, psnr(pictures, back), _shown(back[:SHOWN])))
 
-    greedy(
-        model.stages,
-        parts_of(opened),
-        opened.name,
-        recipe=recipe or LAYERS,
-        epochs=epochs,
-        noise=noise or model.corruption.noise,
-        amount=model.corruption.amount if amount is None else amount,
-        folder=target,
-        seed=seed,
-        device=device,
-        precision=precision,
-        progress=progress,
-        watch=watch,
-    )
-    before = psnr(pictures, through(model, pictures))
-    if not fine_tune:
-        return Stack(model, tuple(turns), None, before, None)
-    run = train(
-        model,
-        opened,
-        folder=target,
-        epochs=fine_tune,
-        lr=(recipe or LAYERS).lr / 2,
-        seed=seed,
-        device=device,
-        precision=precision,
-        judged=False,
-        progress=progress,
-    )
-    changes = {"recipe": recipe, "epochs": epochs, "fine_tune": fine_tune, "noise": noise, "amount": amount}
-    run.update({"python": told("stack", fresh, opened, options, seed, changes)})
-    found = judge(model, opened, seed=seed)
-    rows = {f"layers 1 to {place}" if place > 1 else "layer 1": turn for place, turn in enumerate(turns, 1)}
-    found = dataclasses.replace(
-        found,
-        pictures={"original": found.pictures["original"], **{name: turn.pictures for name, turn in rows.items()}} | dict(found.pictures),
-        figures={**found.figures, **{name: turn.psnr for name, turn in rows.items()}, "before fine-tuning": before},
-        layers=tuple(turn.to_json() for turn in turns),
-    )
-    found.save(run.folder)
-    return Stack(model, tuple(turns), run, before, found.figures["model"])
+    settings = {"data": opened.fingerprint, "network": digest(repr(model)), "recipe": chosen.to_json(), "epochs": epochs, "fine_tune": fine_tune}
+    settings |= {"noise": spoil, "amount": share, "seed": seed}
+    target = Path(folder) if folder is not None else free_folder(opened.name, "stacked")
+    names = layer_names(model.stages) | {WHOLE: "fine-tuning"}
+    with Turns(target, names, settings, first=model, progress=progress) as turns:
+        how: dict[str, Any] = {"device": device, "precision": precision}
+        greedy(
+            model.stages, parts_of(opened), opened.name, turns, recipe=chosen, epochs=epochs, noise=spoil, amount=share, seed=seed, watch=watch, **how
+        )
+        before = psnr(pictures, through(model, pictures))
+        if not fine_tune:
+            turns.finish()
+            return Stack(model, tuple(found), None, before, None)
+        run = turns.take(WHOLE, model, opened, task="reconstruct", recipe=RECIPE, epochs=fine_tune, lr=chosen.lr / 2, seed=seed, **how)
+        changes = {"recipe": recipe, "epochs": epochs, "fine_tune": fine_tune, "noise": noise, "amount": amount}
+        run.update({"python": told("stack", fresh, opened, options, seed, changes), "command": None})
+        judged = judge(model, opened, seed=seed, progress=progress)
+        rows = {f"layers 1 to {place}" if place > 1 else "layer 1": turn for place, turn in enumerate(found, 1)}
+        judged = dataclasses.replace(
+            judged,
+            pictures={"original": judged.pictures["original"], **{name: turn.pictures for name, turn in rows.items()}} | dict(judged.pictures),
+            figures={**judged.figures, **{name: turn.psnr for name, turn in rows.items()}, "before fine-tuning": before},
+            layers=tuple(turn.to_json() for turn in found),
+        )
+        judged.save(run.folder)
+        turns.finish()
+    return Stack(model, tuple(found), run, before, judged.figures["model"])
+
+
+def layer_names(stages: Sequence[Stage]) -> dict[str, str]:
+    """Return the turns of greedy training: each one's folder and what it is in words."""
+    return {f"layer-{place}": f"layer {place} of {len(stages)}" for place in range(1, len(stages) + 1)}
 
 
 def greedy(
     stages: Sequence[Stage],
     parts: Mapping[str, Tensor],
     name: str,
+    turns: Turns,
     *,
     recipe: Recipe,
     epochs: float | None,
     noise: Noise,
     amount: float,
-    folder: Path,
     seed: int,
     device: str,
     precision: Precision,
-    progress: Progress | None,
     watch: Any = None,
 ) -> list[Run]:
     """Train stages one after the other, each on what those before give for `parts` (by name, N …); `watch` is told place, run and loss of each."""
-    from striate.training import train as train_any
-
     runs: list[Run] = []
-    for place, stage in enumerate(stages):
-        alone = Autoencoder([as_pictures(stage)], noise=noise, amount=amount)
-        run = train_any(
-            alone,
+    for place, (turn, stage) in enumerate(zip(layer_names(stages), stages, strict=True)):
+        run = turns.take(
+            turn,
+            Autoencoder([as_pictures(stage)], noise=noise, amount=amount),
             as_data(parts, f"{name}, layer {place + 1}"),
-            recipe=recipe,
             task="reconstruct",
-            folder=folder / f"layer-{place + 1}",
+            recipe=recipe,
             epochs=epochs,
             seed=derived_seed(seed, place) % 2**31,
             device=device,
             precision=precision,
-            progress=progress,
         )
         runs.append(run)
         splits = (run.result or {}).get("splits", {})

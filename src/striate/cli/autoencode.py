@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from striate.cli.progress import Watcher
     from striate.training import Run
 
+AMOUNT = 0.1
+"""How much `--noise` spoils unless told."""
+
 
 @command(
     "autoencode",
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
         "output": "sigmoid, for pixels from 0 to 1, or linear.",
         "tied": "The decoder uses the encoder's weights, transposed.",
         "noise": "Denoise: masking (pixels set to 0), gaussian, or salt (0 or 1).",
-        "amount": "Share of pixels spoiled, or the noise's deviation.",
+        "amount": "Share of pixels spoiled, or the noise's deviation, up to 1; goes with --noise.",
         "start": "random; stacked: layer by layer first; boltzmann: a machine a layer, unrolled (dense, sigmoid).",
         "epochs": "How often every picture is seen; of each layer too, where it starts layer by layer.",
         "lr": "Learning rate.",
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
         "seed": "Decides every random choice.",
         "device": "auto, cpu, cuda, cuda:1 or mps.",
         "precision": "fp32, bf16, or auto: bf16 where the hardware multiplies it.",
-        "folder": "Where the run goes; by default runs/DATA-autoencoder-NUMBER.",
+        "folder": "Where the run goes; by default runs/DATA-autoencoder-NUMBER. A stopped one of layers goes on there, given the same again.",
         "size": "Height and width that pictures of your own are brought to.",
         "data_option": "An option of the data set, KEY=VALUE; may be repeated.",
         "no_report": "Write no report.html.",
@@ -71,7 +74,7 @@ def autoencode(
     output: Literal["sigmoid", "linear"] = "sigmoid",
     tied: bool = False,
     noise: Literal["none", "masking", "gaussian", "salt"] = "none",
-    amount: float = 0.1,
+    amount: float = 0.1,  # AMOUNT; signatures are read as literals
     start: Literal["random", "stacked", "boltzmann"] = "random",
     epochs: float = 20,
     lr: float | None = None,
@@ -87,6 +90,7 @@ def autoencode(
     quiet: bool = False,
 ) -> None:
     """Check the words first (fast, without torch), then learn, measure and report."""
+    from striate.autoencode.turns import unfinished
     from striate.cli.choose import chosen_data
     from striate.core.errors import ArgumentError, StorageError
     from striate.core.signature import command_line
@@ -97,14 +101,18 @@ def autoencode(
         raise ArgumentError(
             f"--code: got {code}, expected how many numbers a code has: 1 or more (0 with --form convolutional keeps the last maps as the code)"
         )
+    if not 0 < amount <= 1:
+        raise ArgumentError(f"--amount: got {amount:g}, expected more than 0 and at most 1 (0.1: a tenth of the pixels, or of their range)")
+    if noise == "none" and amount != AMOUNT:
+        raise ArgumentError(f"--amount: got {amount:g}, but no pixel is spoiled without --noise; add --noise masking, gaussian or salt")
     if start == "boltzmann" and (form, activation, noise, tied) != ("dense", "sigmoid", "none", False):
         raise ArgumentError("--start boltzmann: machines are binary units; it goes with --activation sigmoid, dense, without --noise or --tied")
     if form == "convolutional" and not layers:
         raise ArgumentError("--widths: a convolutional autoencoder needs the channels of its convolutions, such as --widths 16,32")
-    if folder is not None and (folder / "run.json").exists():
+    if folder is not None and (folder / "run.json").exists() and (start == "random" or not unfinished(folder)):
         raise StorageError(f"--folder: {folder} already holds a run; give another folder")
     options: dict[str, Any] = {"code": code}
-    usual = {"widths": [], "form": "dense", "activation": "relu", "output": "sigmoid", "tied": False, "noise": "none", "amount": 0.1}
+    usual = {"widths": [], "form": "dense", "activation": "relu", "output": "sigmoid", "tied": False, "noise": "none", "amount": AMOUNT}
     given = {"widths": layers, "form": form, "activation": activation, "output": output, "tied": tied, "noise": noise, "amount": amount}
     options |= {name: value for name, value in given.items() if value != usual[name]}
     asked: dict[str, Any] = {name: value for name, value in (("lr", lr), ("batch", batch)) if value is not None}
@@ -125,11 +133,9 @@ def autoencode(
             found = room.stack(None, opened, options=options, recipe=recipe, epochs=epochs, fine_tune=epochs, precision=precision, **where)
             run = found.run
         elif start == "boltzmann":
-            from striate.autoencode.learning import free_folder
+            from striate.autoencode.unrolling import boltzmann_train
 
-            where["folder"] = folder or free_folder(opened.name)
-            model = room.boltzmann_stack(opened, layers, code=code, epochs=epochs, **where)
-            run = room.train(model, opened, epochs=epochs, precision=precision, **asked, **where)
+            run = boltzmann_train(opened, layers, code=code, epochs=epochs, precision=precision, **asked, **where)
         else:
             run = room.train(None, opened, options=options, epochs=epochs, precision=precision, **asked, **where)
         if run is None:
@@ -137,7 +143,26 @@ def autoencode(
         run.update({"command": written})
         return run
 
-    _tell(learn, report=not no_report, json=json, quiet=quiet)
+    places = {name: None if value == "auto" else value for name, value in (("device", device), ("precision", precision))}
+    _tell(_going_on(learn, written, places), report=not no_report, json=json, quiet=quiet)
+
+
+def _going_on(learn: Any, command: str, flags: dict[str, str | None]) -> Any:
+    """Return `learn`; where it is stopped between or during turns, the message ends in the command that goes on."""
+    from striate.core.errors import Interrupted
+    from striate.core.signature import command_line
+
+    def told(progress: Watcher) -> Run:
+        from striate.autoencode.turns import Stopped
+
+        try:
+            run: Run = learn(progress)
+        except Stopped as stop:
+            again = command_line([], {**flags, "folder": stop.folder})
+            raise Interrupted(f"{stop.done}. Go on: {command} {again}") from stop
+        return run
+
+    return told
 
 
 def _without_labels(source: Chosen) -> Chosen:
