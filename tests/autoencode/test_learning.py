@@ -147,6 +147,14 @@ def test_what_takes_long_is_announced_and_what_is_cleaned_is_compared_with_all_c
     assert found.cleaned["best"] <= 11
 
 
+def test_one_is_told_as_one():
+    x = np.random.default_rng(0).random((12, 1, 8, 8)).astype(np.float32)
+    found = autoencode.judge(autoencode.autoencoder((1, 8, 8), code=1), st.data.arrays(x))
+    assert found.title.startswith("1 number gives back a picture ")
+    assert found.title.endswith(" 1 principal component")
+    assert "clean, through 1 principal component" in found.rows()
+
+
 def test_the_count_that_cleans_best_is_the_best_of_all_tried():
     draw = np.random.default_rng(0)
     x = torch.from_numpy(np.clip(0.5 + 0.2 * draw.normal(size=(80, 4)) @ draw.normal(size=(4, 36)), 0, 1).astype(np.float32)).view(80, 1, 6, 6)

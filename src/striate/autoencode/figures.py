@@ -122,10 +122,11 @@ class Reconstruction:
         if "PCA" in self.figures:
             if self.figures["PCA"] >= EXACT:
                 back = f"Pictures come back with a PSNR of {self.figures['model']:.1f} dB"
-                return f"{back}; {self.components} principal components give them back exactly"
+                return f"{back}; {_components(self.components)} give{'s' * (self.components == 1)} them back exactly"
             gap = self.gain["PCA"]
             close = "about as well as" if abs(gap) < 0.05 else f"{abs(gap):.1f} dB {'better' if gap > 0 else 'worse'} than"
-            return f"{self.code} numbers give back a picture {close} {self.components} principal components"
+            numbers = "1 number gives" if self.code == 1 else f"{self.code} numbers give"
+            return f"{numbers} back a picture {close} {_components(self.components)}"
         return f"Pictures come back with a PSNR of {self.figures['model']:.1f} dB"
 
     def rows(self) -> dict[str, float]:
@@ -144,10 +145,10 @@ class Reconstruction:
                 if name.startswith("PCA"):
                     count = int(name.split(", ")[1])
                     why = "the count that cleans training pictures best" if count == best else alike
-                    named[f"cleaned by {count} principal components, {why}"] = value
+                    named[f"cleaned by {_components(count)}, {why}"] = value
         words = {
             "model": "clean, there and back",
-            "PCA": f"clean, through {self.components} principal components",
+            "PCA": f"clean, through {_components(self.components)}",
             "mean": "the mean picture for all",
         }
         return named | {words[name]: self.figures[name] for name in words if name in self.figures}
@@ -201,6 +202,10 @@ class Reconstruction:
 def decibels(value: float) -> str:
     """Spell a PSNR: from 100 dB on, a hundred-thousandth of the range off, a copy is called exact."""
     return "exact" if value >= EXACT else f"{value:.1f} dB"
+
+
+def _components(count: int | None) -> str:
+    return f"{count} principal component{'s' * (count != 1)}"
 
 
 def _decibels(values: Mapping[str, float | None]) -> dict[str, float]:
