@@ -122,10 +122,33 @@ def test_a_target_behind_the_classes_is_refused_and_the_classes_are_named(tmp_pa
     assert u.saliency(run, PICTURES, target="bee").target == (1, 1, 1)
 
 
+def test_logits_beside_a_box_are_logits_however_small_they_are(tmp_path):
+    """Scores that lie between 0 and 1, or add up to 1, are guessed to be shares elsewhere; here the task says what they are."""
+    network = seeded(Small)
+    with torch.no_grad():
+        network.fc.weight[:2] *= 1e-9
+        network.fc.bias[:2] = torch.tensor([0.25, 0.75])
+    with u.prepare(run_of(tmp_path / "run", network), PICTURES) as p:
+        assert p.logits == pytest.approx(torch.tensor([[0.25, 0.75]] * 3), abs=1e-6)
+        assert p.notes == []
+
+
 def test_the_default_layer_is_not_in_the_head_of_the_box(tmp_path):
     run = run_of(tmp_path / "run", seeded(TwoHeads))
     assert u.grad_cam(run, PICTURES).layer == "relu"
     assert u.activations(run, PICTURES).layer == "relu"
+
+
+def test_the_codes_are_those_that_go_into_the_classes_not_into_the_box(tmp_path):
+    network = seeded(TwoHeads)
+    pictures = torch.rand(20, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    found = u.neighbours(run_of(tmp_path / "run", network), pictures, queries=3, count=2)
+    with torch.no_grad():
+        codes = network.relu(network.conv(pictures)).mean((2, 3)).double()
+    for row, query in enumerate(found.arrays["query"].tolist()):
+        apart = (codes - codes[query]).norm(dim=1)
+        apart[query] = torch.inf
+        assert found.arrays["in_codes"][row].tolist() == apart.topk(2, largest=False).indices.tolist()
 
 
 def coder(**options: Any) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from striate.autoencode.building import Autoencoder
 from striate.core.errors import ArgumentError
-from striate.probe import activations, record
+from striate.probe import activations, edited, record
 from striate.understand.inputs import Prepared
 from striate.understand.last_maps import default_layer
 from striate.understand.samples import Samples
@@ -24,12 +24,15 @@ _CARRY = ("flatten", "Flatten", "dropout", "Dropout", "Identity", "view", "resha
 def code_layer(network: nn.Module, x: Tensor, *, scorer: Scorer = scores_of) -> str:
     """Return the layer whose output goes into the last dense layer: the code; itself where it is the only layer; without one, the last with maps.
 
-    Of an `Autoencoder` it is the last box of its encoder. `scorer`: how class scores are read from the network's output.
+    Of an `Autoencoder` it is the last box of its encoder. `scorer`: how class scores are read from the network's output; a dense layer that they do
+    not depend on, of a box's head, does not count.
     """
     if isinstance(network, Autoencoder):
         return f"encoder.{list(network.encoder.named_children())[-1][0]}"
     recording = record(network, x[:1])
     dense = [number for number, call in enumerate(recording.calls) if isinstance(call.module, nn.Linear) or call.operation == "linear"]
+    if scorer is not scores_of:
+        dense = [number for number in dense if _counts(network, x[:1], recording.name_of(recording.calls[number]), scorer)]
     if dense:
         for call in reversed(recording.calls[: dense[-1]]):
             plain = call.outputs[0] if len(call.outputs) == 1 else None
@@ -37,6 +40,18 @@ def code_layer(network: nn.Module, x: Tensor, *, scorer: Scorer = scores_of) -> 
                 return recording.name_of(call)
         return recording.name_of(recording.calls[dense[-1]])
     return default_layer(network, x, scorer=scorer)
+
+
+def _counts(network: nn.Module, x: Tensor, layer: str, scorer: Scorer) -> bool:
+    """Tell whether the class scores depend on a layer: whether another output of it changes them. Without class scores every layer counts."""
+    with torch.no_grad():
+        output = network(x.clone())
+        with edited(network, {layer: lambda found: found + 1}):
+            changed = network(x.clone())
+        try:
+            return not torch.equal(scorer(output, len(x))[0], scorer(changed, len(x))[0])
+        except ArgumentError:
+            return True
 
 
 def codes_of(p: Prepared, samples: Samples, layer: str | None) -> tuple[Array, str, tuple[str, ...]]:

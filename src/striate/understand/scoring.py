@@ -24,8 +24,8 @@ def scores_of(output: Any, count: int, *, classes: int | None = None) -> tuple[T
     """Return class scores N K for what a network made of `count` pictures, differentiable, and what a person should know of them.
 
     Taken: a tensor, an object's `.logits`, a mapping's `logits`, the first of several tensors; half precision is raised to float32. Shares, which
-    are not negative and add up to 1, are turned into their logarithms. `classes`: how many of the outputs, the first, are class scores, where
-    others stand behind them (a box); None: all. Raises `ArgumentError` for anything else.
+    are not negative and add up to 1, are turned into their logarithms. `classes`: how many of the outputs, the first, are class scores, plain
+    logits, where others stand behind them (a box); None: all. Raises `ArgumentError` for anything else.
     """
     found, notes = output, list[str]()
     named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
@@ -39,8 +39,9 @@ def scores_of(output: Any, count: int, *, classes: int | None = None) -> tuple[T
         raise ArgumentError(
             f"model: returns {came} for {count} picture{'s' * (count != 1)}, expected class scores N K; this method needs a classifier"
         )
-    found = found if classes is None else found[:, :classes]
     scores = found.float() if found.dtype in (torch.float16, torch.bfloat16) else found
+    if classes is not None:
+        return scores[:, :classes], tuple(notes)
     seen = scores.detach()
     if scores.shape[1] == 1:
         notes.append(ONE)
