@@ -7,7 +7,6 @@ import datetime
 import math
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import striate as st
+from series import COMMAND
 from striate.core.runtime import keep_freed_memory, machine, versions
 from striate.core.storage import write_json
 
@@ -46,7 +46,7 @@ def measure(name: str, claim: str, each: Callable[[int, bool], dict[str, Any]], 
         "figures": {key: summed([row[key] for row in rows]) for key, value in rows[0].items() if isinstance(value, float)},
         "runs": rows,
         **facts,
-        "command": " ".join(["python", *(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv))]),
+        "command": COMMAND,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
