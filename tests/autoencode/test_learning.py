@@ -20,7 +20,7 @@ from striate.autoencode.learning import pixels_of
 from striate.core.errors import ArgumentError, DataError, StorageError
 from striate.core.runtime import derived_seed
 from striate.core.tensors import load_tensors
-from striate.training import Run, resume
+from striate.training import Run
 from striate.training.session import Quiet
 
 
@@ -174,13 +174,20 @@ def test_a_stopped_run_goes_on_to_the_same_bits(digits, tmp_path):
             if len(Run.load(tmp_path / "half").history) == 1:
                 raise Killed
 
-    how = {"options": {"code": 4, "noise": "masking"}, "epochs": 3, "judged": False}
+    how = {"options": {"code": 4, "noise": "masking"}, "epochs": 3}
     whole = autoencode.train(None, digits, folder=tmp_path / "whole", **how)
     with pytest.raises(Killed):
         autoencode.train(None, digits, folder=tmp_path / "half", progress=Vanish(), **how)
     assert not (tmp_path / "half" / "weights.safetensors").exists()
-    again = resume(tmp_path / "half", data=digits)
+    with pytest.raises(Killed):  # once more, and within training
+        autoencode.resume(tmp_path / "half", data=digits, progress=Vanish())
+    again = autoencode.resume(tmp_path / "half", data=digits)
     assert len(again.history) == 3
+    figures = [(folder / "reconstruction.json").read_bytes() for folder in (whole.folder, again.folder)]
+    assert figures[0] == figures[1], "what training measures is measured after a resumed one too"
+    (again.folder / "reconstruction.json").unlink()  # killed while it was measured
+    autoencode.resume(again.folder, data=digits)
+    assert (again.folder / "reconstruction.json").read_bytes() == figures[0]
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
 

@@ -47,6 +47,9 @@ def test_a_stopped_one_says_the_command_that_goes_on_with_it(tmp_path, monkeypat
     assert f"everything is saved in {folder}. Go on: striate autoencode digits --code 3 --widths 8 " in " ".join(told.split())
     again = shlex.split(" ".join(told.split()).partition("Go on: striate ")[2])
     assert again[-2:] == ["--folder", str(folder)]
+    for place in (folder, next(path.parent for path in folder.glob("*/run.json")), folder.name):
+        assert main(["resume", str(place)]) == 2
+        assert f"were stopped in {folder}; give the command that began them again" in " ".join(capsys.readouterr().err.split())
     assert main([*again, "--no-report", "--json"]) == 0
     assert "1 of 2 is finished already and kept" in capsys.readouterr().err
     assert Run.load(folder).state == "finished"

@@ -6,6 +6,7 @@ from .corruption import corrupted as corrupted
 from .figures import Reconstruction as Reconstruction
 from .judging import judge as judge
 from .judging import psnr as psnr
+from .learning import resume as resume
 from .learning import train as train
 from .pretraining import Pretrained as Pretrained
 from .pretraining import pretrain as pretrain

@@ -81,6 +81,26 @@ def train(
     return run
 
 
+def resume(folder: str | Path, *, data: Any = None, progress: Progress | None = None) -> Run:
+    """Go on with an autoencoder that `train` began, as `striate.training.resume` does, and measure what `train` measures where that is missing.
+
+    `data` is needed only where it came as arrays or has moved. Raises what `striate.training.resume` raises.
+    """
+    from striate.autoencode.figures import FIGURES
+    from striate.autoencode.judging import judge
+    from striate.data import load
+    from striate.training import resume as go_on
+    from striate.training.session import options_for
+
+    run = go_on(folder, data=data, progress=progress)
+    if not (run.folder / FIGURES).exists():
+        facts = run.facts
+        spec = data if data is not None else facts["data"]["spec"]
+        opened = pixels_of(load(spec, options=options_for(spec, data, facts["data"]["options"])))
+        judge(run.model, opened, seed=facts["seed"], progress=progress).save(run.folder)
+    return run
+
+
 def told(function: str, fresh: bool, data: Any, options: Mapping[str, Any] | None, seed: int, changes: Mapping[str, Any]) -> str:
     """Return the Python that does the same, for the run's report."""
     from striate.core.signature import Source, python_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ def data_section(run: StoredRun, data: Any | str) -> html.Section:
     except StriateError:
         pieces += checked.html()
     if checked.near is None and checked.kind != "text":
-        hint = f"; `striate data {said['spec']}` does" if isinstance(said.get("spec"), str) else ""
+        hint = f"; `striate data {shlex.quote(said['spec'])}` does" if isinstance(said.get("spec"), str) else ""
         pieces.append(html.text(wording.with_code(f"Near duplicates were not looked for{hint}.")))
     return html.Section(title, pieces, short="Data")
 

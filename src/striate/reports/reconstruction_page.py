@@ -80,7 +80,8 @@ def _facts(run: StoredRun, found: Reconstruction | None) -> dict[str, object]:
 
 def _back(found: Reconstruction) -> html.Section:
     rows = [{"pictures": name, "PSNR": _decibels(value)} for name, value in found.rows().items()]
-    where = f"{found.n:,} pictures of the {wording.part_name(found.split)} part; PCA from {found.fitted:,} training pictures"
+    plural = "s" if found.n != 1 else ""
+    where = f"{found.n:,} picture{plural} of the {wording.part_name(found.split)} part; PCA from {found.fitted:,} training pictures"
     intro = f"PSNR over {where}. Higher is better; 10 dB are a tenth of the squared error."
     return html.Section(found.title, [html.figure(found.sheet(titled=False)), html.table(rows)], intro=intro, short="Pictures")
 

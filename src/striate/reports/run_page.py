@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,11 @@ def _unfinished(run: StoredRun) -> str:
     }.get(run.state, f"The run's state is {run.state!r}")
     told = reason[:1].upper() + reason[1:] if reason.lower().startswith(run.state) else f"{state}: {reason}" if reason else state
     if (run.folder / "last.safetensors").exists():
-        again = "" if run.state == "running" or "striate resume" in reason else f" `striate resume {run.folder}` goes on from the last checkpoint."
+        again = (
+            ""
+            if run.state == "running" or "striate resume" in reason
+            else f" `striate resume {shlex.quote(str(run.folder))}` goes on from the last checkpoint."
+        )
     else:
         again = "" if "checkpoint" in reason else " There is no checkpoint to go on from."
     return f"{told}.{again} What follows is what there is."

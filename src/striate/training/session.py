@@ -192,7 +192,7 @@ def resume(
         if task is not None and getattr(task, "name", None) != facts["task"]:
             raise ArgumentError(f"task: got {getattr(task, 'name', task)!r}, but {run.folder} was begun for {facts['task']}")
         recipe = run.recipe
-        opened = load(spec, options=_options_for(spec, data, facts["data"]["options"]))
+        opened = load(spec, options=options_for(spec, data, facts["data"]["options"]))
         if facts.get("preprocess_given"):  # pretrained weights brought their own
             opened = opened.with_preprocess(run.preprocess)
         opened = _arranged(opened, recipe, facts["seed"])
@@ -217,8 +217,8 @@ def resume(
         return _go(run, network, opened, job, recipe, facts["seed"], use_device, use_precision, facts["save_seconds"], progress or Quiet())
 
 
-def _options_for(spec: Any, moved: Any, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the run's own options for data named by name or path; where they have moved, without the folder that file names began at."""
+def options_for(spec: Any, moved: Any, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the options that a run's data was opened with, for data named by name or path; where it has moved, without the folder it began at."""
     if not isinstance(spec, (str, Path)):
         return None
     return {name: value for name, value in options.items() if moved is None or name != "root"}
