@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from striate.core.arguments import whole_number
 from striate.core.errors import ArgumentError, StriateError, unknown_name
@@ -20,11 +18,12 @@ from striate.core.runtime import generator as seeded
 from striate.probe import original, takes_channels_last, traceless
 from striate.probe.walking import Parts
 from striate.understand.explanation import Explanation
-from striate.understand.fingerprints import facts, of_array, of_model, remembered
+from striate.understand.fingerprints import facts, of_array, of_model
 from striate.understand.layouts import Layout
 from striate.understand.opening import assumed, chosen_preprocess, opened, scorer
 from striate.understand.pictures import pixels_of
 from striate.understand.scoring import Scorer, scores_of
+from striate.understand.soundness import check_callable, check_weights
 
 if TYPE_CHECKING:
     from striate.understand.registry import Kind
@@ -254,7 +253,7 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
     how, said = chosen_preprocess(preprocess, own)
     said += assumed(inner, preprocess)
     parts = Parts.of(inner)
-    _check_callable(inner, parts)
+    check_callable(inner, parts)
     known = facts(inner, parts)
     check_weights(inner, known)
     pixels, names, changed = pixels_of(images, how)
@@ -288,38 +287,6 @@ def prepare(model: Any, images: Any, *, preprocess: Any = None, target: Any = No
                 why = f"; it learned on {ready.own_size}" if ready.own_size else f": {told.splitlines()[0]}"
                 raise ArgumentError(f"images: this network does not take pictures of shape {shape}{why}") from error
             raise
-
-
-def _check_callable(network: nn.Module, parts: Parts) -> None:
-    """Raise `ArgumentError` for a network that cannot be run on one batch: weights not made yet, or a forward of another kind."""
-    lazy = next((name for name, tensor in (*parts.parameters, *parts.buffers) if is_lazy(tensor)), None)
-    if lazy is not None:
-        raise ArgumentError(f"model: {lazy} is not initialised yet (a lazy layer); run the network once on a batch first")
-    try:
-        inspect.signature(network.forward).bind(None)
-    except TypeError as error:
-        raise ArgumentError(f"model: its forward cannot be called with one batch of inputs ({error}); wrap it in a module that can") from error
-    except ValueError:  # compiled code does not say what it takes
-        return
-
-
-def check_weights(model: nn.Module, known: dict[str, Any] | None = None) -> None:
-    """Raise `ArgumentError` where a parameter or buffer is NaN or infinite; `known`: the model's `facts`."""
-    name = remembered(facts(model) if known is None else known, "unsound", lambda: _unsound(model))
-    if name is not None:
-        raise ArgumentError(f"model: {name} holds NaN or infinite values; there is nothing to explain. Load sound weights first")
-
-
-def _unsound(model: nn.Module) -> str | None:
-    weights = ((name, tensor) for name, tensor in model.named_parameters() if tensor.is_floating_point() and not _finite(tensor.detach()))
-    buffers = ((name, tensor) for name, tensor in model.named_buffers() if tensor.is_floating_point() and bool(tensor.isnan().any()))
-    return next(weights, next(buffers, ("", None)))[0] or None  # a buffer may be infinite: attention's masks are
-
-
-def _finite(tensor: Tensor) -> bool:
-    if tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64):
-        return bool(np.isfinite(tensor.numpy()).all())  # a tenth of torch's time
-    return bool(tensor.isfinite().all())
 
 
 def _channels(network: nn.Module) -> int | None:

@@ -16,9 +16,9 @@ from striate.understand.checking import checked, within
 from striate.understand.explanation import Explanation
 from striate.understand.filter_figures import ALIKE, DEAD, FAINT, noise, noise_of_white, resemblance, roughness, under
 from striate.understand.fingerprints import of_model
-from striate.understand.inputs import check_weights
 from striate.understand.opening import opened
 from striate.understand.registry import method
+from striate.understand.soundness import check_weights
 
 if TYPE_CHECKING:
     from striate.draw import Figure
