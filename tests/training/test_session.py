@@ -13,7 +13,7 @@ from PIL import Image
 import striate as st
 from striate import data as sources
 from striate.core.contracts import Batch
-from striate.core.errors import ArgumentError
+from striate.core.errors import ArgumentError, StorageError
 from striate.training import Run, recipes, tasks, train
 from striate.training.session import Quiet, new_folder
 
@@ -36,6 +36,11 @@ def test_a_run_opens_its_data_and_network_again_with_their_options(tmp_path):
     assert run.facts["data"]["shape"] == [1, 24, 24]
     assert run.facts["model"]["options"]["pool"] == "average"
     assert any(type(module).__name__ == "AvgPool2d" for module in run.model.modules())
+    weights = tmp_path / "run" / "weights.safetensors"
+    with pytest.raises(StorageError, match="pool is average there, max here"):
+        st.zoo.build("lenet5", classes=10, input=(1, 24, 24), weights=weights)
+    same = st.zoo.build("lenet5", classes=10, input=(1, 24, 24), options={"pool": "average"}, weights=weights)
+    assert all(torch.equal(value, run.model.state_dict()[name]) for name, value in same.state_dict().items())
 
 
 def test_the_printed_command_and_python_carry_every_choice(tmp_path):

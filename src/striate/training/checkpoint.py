@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from striate.core.contracts import ModelSpec
 from striate.core.errors import StorageError
 from striate.core.tensors import load_tensors, save_tensors
 from striate.training.averaging import Average
@@ -50,6 +51,12 @@ def save(folder: Path, model: nn.Module, average: Average, optimiser: Optimiser,
     tensors |= {f"optimiser.{name}": value for name, value in state.items()}
     position.plateau = plateau.state()
     save_tensors(folder / LAST, tensors, {"position": vars(position), "optimiser": numbers})
+
+
+def save_final(folder: Path, model: nn.Module) -> None:
+    """Write `weights.safetensors`: the network, and which architecture it is, so that the weights are not taken for another's."""
+    spec = getattr(model, "spec", None)
+    save_tensors(folder / FINAL, model.state_dict(), {"model": spec.to_json()} if isinstance(spec, ModelSpec) else None)
 
 
 def restore(folder: Path, model: nn.Module, average: Average, optimiser: Optimiser, plateau: Plateau) -> Position:

@@ -27,7 +27,7 @@ from striate.data.splits import stratified
 from striate.training import checkpoint, recipes, tasks
 from striate.training.arguments import a_device, a_name_or_network, a_network, a_task, check_views, seconds
 from striate.training.calibration import calibrated, few_of, head_for_scaling, undone
-from striate.training.checkpoint import BEST, FINAL, LAST
+from striate.training.checkpoint import BEST, LAST, save_final
 from striate.training.description import data_facts, name_of, spec_facts, spelled
 from striate.training.evaluation import run_over
 from striate.training.forward import placed
@@ -282,11 +282,11 @@ def _finish(t: Training, held: Any) -> None:
     t.model.load_state_dict(values)
     check_weights(t)
     if held is not None:
-        save_tensors(run.folder / FINAL, t.model.state_dict())  # whatever becomes of the temperature
+        save_final(run.folder, t.model)  # whatever becomes of the temperature
     calibration = {} if held is None else calibrated(t.model, held, t.task, t.use, views=t.recipe.views)
     outcomes = {name: run_over(t.model, t.data.split(name), t.task, t.use, views=t.recipe.views) for name in ("val", "test") if name in t.data.splits}
     check_figures({f"{part}/{name}": value for part, found in outcomes.items() for name, value in found.figures.items()}, t)
-    save_tensors(run.folder / FINAL, t.model.state_dict())
+    save_final(run.folder, t.model)
     for name, outcome in outcomes.items():
         outcome.save(run.folder / "predictions" / f"{name}.npz")
         if calibration and outcome.targets is not None:

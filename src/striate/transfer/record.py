@@ -17,9 +17,8 @@ from striate.core.contracts import Recipe
 from striate.core.errors import StorageError
 from striate.core.runtime import Settings, machine, versions
 from striate.core.storage import lock, write_json
-from striate.core.tensors import save_tensors
 from striate.training import Run, figures
-from striate.training.checkpoint import FINAL
+from striate.training.checkpoint import save_final
 from striate.training.description import data_facts, spec_facts
 from striate.training.evaluation import Evaluation
 from striate.training.session import new_folder
@@ -76,7 +75,7 @@ def write(
                 "transfer": dict(transfer),
             },
         )
-        save_tensors(target / FINAL, model.state_dict())
+        save_final(target, model)
         found: dict[str, dict[str, float]] = {}
         for split, values in logits.items():
             outcome = evaluation(split, values, data.tables[split].targets)
