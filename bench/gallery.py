@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,15 @@ class Setting:
 
     def __init__(self, weights: Path, folder: Path) -> None:
         self._weights, self._folder = weights, folder
+        self._nets: dict[str, Any] = {}
 
-    @cache  # noqa: B019 - it lives as long as the script
     def net(self, name: str) -> Any:
         """Return a network with its published weights."""
+        if name not in self._nets:
+            self._nets[name] = self._built(name)
+        return self._nets[name]
+
+    def _built(self, name: str) -> Any:
         files = {"resnet50": "resnet50_v1.safetensors", "squeezenet": "squeezenet1_1.pth", "vgg": "vgg16_features.safetensors"}
         build = {"resnet50": ("resnet50_v1", {}), "squeezenet": ("squeezenet1_1", {}), "vgg": ("vgg16", {"classes": 10, "input": (3, 32, 32)})}
         architecture, options = build[name]
@@ -66,7 +71,7 @@ class Setting:
             made.save(target)
         return str(target)
 
-    @cache  # noqa: B019
+    @cached_property
     def tiles(self) -> tuple[list[str], list[str]]:
         """Return files and class names of TILES x TILES overlapping tiles of each of eight photographs."""
         files, classes = list[str](), list[str]()
@@ -90,10 +95,10 @@ def drawings(s: Setting) -> dict[str, Callable[[], Any]]:
     cat, coffee, astronaut = s.picture("chelsea"), s.picture("coffee"), s.picture("astronaut")
     return {
         "activations": lambda: u.activations(r50(), cat, layer="layer2", **same),
-        "code-map": lambda: u.code_map(r50(), s.tiles(), **same),
-        "code-map-pca": lambda: u.code_map(r50(), s.tiles(), by="pca", **same),
+        "code-map": lambda: u.code_map(r50(), s.tiles, **same),
+        "code-map-pca": lambda: u.code_map(r50(), s.tiles, by="pca", **same),
         "ddn": lambda: u.ddn(r50(), cat, **same),
-        "dead-filters": lambda: u.dead_filters(r50(), s.tiles(), **same),
+        "dead-filters": lambda: u.dead_filters(r50(), s.tiles, **same),
         "deconvnet": lambda: u.deconvnet(squeeze(), [cat, coffee], layer="features.12", **same),
         "deepfool": lambda: u.deepfool(r50(), cat, **same),
         "dream": lambda: u.dream(squeeze(), s.picture("chelsea", whole=True), **same),
@@ -111,7 +116,7 @@ def drawings(s: Setting) -> dict[str, Callable[[], Any]]:
         "layer-cam": lambda: u.layer_cam(r50(), cat, **same),
         "layer-cam-early": lambda: u.layer_cam(r50(), cat, layer="layer2", **same),
         "maximise": lambda: u.maximise(squeeze(), target=[1, 963, 251, 980], **same),
-        "neighbours": lambda: u.neighbours(r50(), s.tiles(), queries=6, **same),
+        "neighbours": lambda: u.neighbours(r50(), s.tiles, queries=6, **same),
         "occlusion": lambda: u.occlusion(r50(), astronaut, window=31, stride=8, **same),
         "pgd": lambda: u.pgd(r50(), coffee, target=859, epsilon=2, steps=20, **same),
         "saliency": lambda: u.saliency(r50(), astronaut, **same),

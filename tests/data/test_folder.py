@@ -9,7 +9,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from PIL import Image
+from class_folders import labels_are_right, plain, put
 
 from striate.core.errors import ArgumentError, DataError
 from striate.data import load
@@ -19,28 +19,6 @@ from striate.data.sources.folder import folder
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-def put(path, value=None, size=(40, 48)):
-    """Write one picture whose red channel carries `value` (else something of its own)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(abs(hash(str(path))) % 2**32).integers(0, 256, (*size, 3), dtype=np.uint8)
-    if value is not None:
-        pixels[:, :, 0] = value
-    Image.fromarray(pixels).save(path)
-
-
-def plain(root, classes=("ant", "bee"), count=10, **options):
-    for value, name in enumerate(classes):
-        for i in range(count):
-            put(root / name / f"{i}.png", value, **options)
-
-
-def labels_are_right(data, split, values):
-    """Every picture's red channel says its class by name."""
-    table = data.tables[split]
-    for picture, target in zip(data.pictures(split, range(len(table))), table.targets, strict=True):
-        assert values[data.classes[target]] == picture[0, 0, 0]
 
 
 def test_class_folders_without_splits(tmp_path):
@@ -177,33 +155,6 @@ def test_broken_files_are_set_aside_with_reasons_and_labels_stay_right(tmp_path)
     for split in ("train", "val"):
         labels_are_right(data, split, {"ant": 0, "bee": 1})
     assert any("2 of 16 files are broken" in note for note in data.notes)
-
-
-def test_folders_without_a_picture_are_counted_and_named(tmp_path):
-    plain(tmp_path / "p")
-    (tmp_path / "p" / "Empty").mkdir()
-    (tmp_path / "p" / "hidden" / "deeper").mkdir(parents=True)
-    put(tmp_path / "p" / "hidden" / "deeper" / ".1.png")
-    (tmp_path / "p" / "notes").mkdir()
-    (tmp_path / "p" / "notes" / "read.me").touch()
-    data = folder(tmp_path / "p")
-    assert data.classes == ("ant", "bee")
-    assert data.empty_folders == ("Empty", "hidden", "notes")
-    assert "3 class folders hold no picture and became no class: Empty, hidden, notes" in data.notes
-    assert data.with_preprocess(data.preprocess).empty_folders == data.empty_folders
-    assert folder(tmp_path / "p", labelled=False).empty_folders == ()
-
-
-def test_folders_without_a_picture_are_named_with_their_split(tmp_path):
-    for split in ("train", "val"):
-        plain(tmp_path / "p" / split, count=4)
-    (tmp_path / "p" / "val" / "cat").mkdir()
-    (tmp_path / "p" / "val" / "ant").rename(tmp_path / "ant")
-    (tmp_path / "p" / "val" / "ant").mkdir()
-    data = folder(tmp_path / "p")
-    assert data.empty_folders == ("val/cat",)
-    assert "1 class folder holds no picture and became no class: val/cat" in data.notes
-    assert "val has no picture of ant" in data.notes
 
 
 def test_a_class_with_broken_files_only(tmp_path):
@@ -360,25 +311,6 @@ def test_ants_and_bees():
     batch = next(data.split("train", training=True).batches(16, epoch=0, seed=0))
     assert batch.x.shape == (len(batch), *data.shape)
     assert abs(float(batch.x.mean())) < 1
-
-
-def test_links_do_not_bring_one_class_into_another(tmp_path):
-    plain(tmp_path, count=10)
-    (tmp_path / "bee" / "loop").symlink_to("..")
-    (tmp_path / "bee" / "others").symlink_to(tmp_path / "ant")
-    data = folder(tmp_path, val=0)
-    assert data.class_counts().tolist() == [10, 10]
-    labels_are_right(data, "train", {"ant": 0, "bee": 1})
-    assert any(note.startswith("2 links ignored that lead to a folder already read") for note in data.notes)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in its file system")
-def test_a_pipe_is_passed_over_not_waited_for(tmp_path):
-    plain(tmp_path, count=10)
-    os.mkfifo(tmp_path / "ant" / "pipe.png")
-    data = folder(tmp_path, val=0)
-    assert data.class_counts().tolist() == [10, 10]
-    assert "1 files ignored that are no pictures (1 no file)" in data.notes
 
 
 @pytest.mark.parametrize("names", [("{}.png",), ("ant/{}.png",), ("{}.png", "ant/{}.png", "bee/deep/{}.png"), ("train/{}.png", "test/{}.png")])

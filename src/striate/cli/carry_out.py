@@ -126,7 +126,9 @@ def result_rows(splits: dict[str, dict[str, float]]) -> tuple[list[str], list[li
 
 
 def _figure(name: str, value: float) -> str:
-    return percent(value) if name.endswith("error") or name == "missed" else f"{value:.4f}"
+    from striate.reports.wording import is_share
+
+    return percent(value) if is_share(name) else f"{value:.4f}"
 
 
 def _tell_result(run: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from striate.core.errors import ArgumentError, StriateError
 from striate.measure.quick import Uninitialised, hasten
-
-HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+from striate.probe.hooks import without_plain_hooks
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def valued(model: nn.Module, why: str) -> Weightless:
     """Return a copy of `model` with its values, in eval mode, for a network that decides by numbers it computes; `why` is what it asked for."""
     notes = [f"the network decides by numbers it computes ({why}), so it was run on zeros, with values"]
     twin = _copied(model, {}, notes)
-    left_out = sum(_without_plain_hooks(module) for module in twin.modules())
+    left_out = without_plain_hooks(twin)
     if left_out:
         notes.append(f"{left_out} hook{'s' * (left_out != 1)} of the model did not run while it was measured")
     _as_measured(twin)
@@ -99,7 +97,7 @@ def weightless(model: nn.Module, *, fake: bool = False) -> Weightless:
     notes: list[str] = []
     with FakeCopyMode(mode) if mode is not None else nullcontext():
         twin = _copied(model, memo, notes)
-    left_out = sum(_without_plain_hooks(module) for module in twin.modules())
+    left_out = without_plain_hooks(twin)
     if left_out:
         notes.append(f"{left_out} hook{'s' * (left_out != 1)} of the model did not run while it was measured")
     _as_measured(twin)
@@ -184,14 +182,3 @@ def _uncopyable(model: nn.Module, memo: dict[int, Any]) -> list[str]:
                 memo[id(value)] = value
                 found.append(f"{path}.{name}" if path else name)
     return found
-
-
-def _without_plain_hooks(module: nn.Module) -> int:
-    """Take off hooks that are plain functions (deepcopy shares them); those that are objects, such as weight norm's, were copied and stay."""
-    gone = 0
-    for name in HOOKS:
-        table = getattr(module, name, {})
-        for key in [key for key, hook in table.items() if isinstance(hook, types.FunctionType)]:
-            del table[key]
-            gone += 1
-    return gone

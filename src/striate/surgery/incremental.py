@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from striate.core.errors import ArgumentError
 from striate.layers import Add, Concat, DropPath, LocalResponseNorm, PadShortcut
+from striate.probe.hooks import has_hooks
 from striate.surgery.convolutional import ELEMENTWISE
 from striate.surgery.following import followed, module_of
 from striate.surgery.patches import Known, Patch, Slide, changed, joined, pasted, whole
@@ -223,7 +224,7 @@ def _worth(size: tuple[int, int], known: Tensor) -> bool:
 
 def _watched(module: nn.Module) -> bool:
     """Tell whether a module is not simply its class: somebody hooked it or gave it another forward."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))  # noqa: SLF001
+    return has_hooks(module) or "forward" in vars(module)
 
 
 def _sliding(module: nn.Module | None, node: fx.Node) -> Sliding | None:

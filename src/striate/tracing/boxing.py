@@ -15,9 +15,9 @@ from striate.core.errors import ArgumentError
 from striate.formulas import Formula
 from striate.formulas.registry import formulas
 from striate.probe import Call, Recording
+from striate.probe.hooks import has_hooks
 from striate.tracing.box import Array, Box, Narration
 from striate.tracing.comparing import Numbers, connections, deviations, overflowing, spot_deviations
-from striate.tracing.hooks import has_hooks
 from striate.tracing.loss_formulas import LogLoss, Total
 from striate.tracing.losses import Loss
 from striate.tracing.narrating import as_array, has_forward_of_its_own, narrate

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from striate.core.errors import ArgumentError, StriateError
 from striate.draw.numbers import count
 from striate.probe import Call, Recording, original, record
+from striate.probe.hooks import without_plain_hooks
 from striate.tracing.box import Box
 from striate.tracing.boxing import box_of, loss_box, loss_message
 from striate.tracing.checking import check_parameters, input_tensor
-from striate.tracing.hooks import without_hooks
 from striate.tracing.losses import LOSSES, Loss, LossFailed, chosen_loss, failing_as_such
 from striate.tracing.narrating import as_array, narrate
 from striate.tracing.sourcing import Sources
@@ -99,7 +99,8 @@ def _recorded(model: nn.Module, inputs: tuple[Tensor, ...], loss: Loss) -> tuple
         twin = copy.deepcopy(model).cpu()
     except (RuntimeError, TypeError) as error:
         raise ArgumentError(f"model: {type(model).__name__} cannot be copied ({error}); trace a network that copy.deepcopy copies") from None
-    remarks = [without_hooks(twin)]
+    gone = without_plain_hooks(twin)
+    remarks = [f"{gone} hook{'s' * (gone != 1)} of the model did not run while it was traced"] if gone else []
     embeds = any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in twin.modules())
     function = failing_as_such(loss)
     try:

@@ -13,6 +13,8 @@ from typing import TypeGuard
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from striate.probe.hooks import has_hooks
+
 VECTOR = 8
 """Channels in bf16 that torch's pooling takes at once."""
 KEEP_ZERO = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
@@ -35,7 +37,7 @@ class _Widened:
         self.network, self.extra = network, extra
 
     def __call__(self, x: Tensor) -> Tensor:
-        if any(box._forward_hooks or box._forward_pre_hooks for box in self.network):  # noqa: SLF001 - torch has no public way to ask
+        if any(map(has_hooks, self.network)):
             watched: Tensor = self.network(x)  # whoever watches the boxes sees their own maps
             return watched
         empty = 0
